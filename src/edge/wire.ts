@@ -1,0 +1,56 @@
+/**
+ * One subscriber's socket, as an edge sees it: the port between `edge` (which knows no socket) and `transports`
+ * (which know no protocol). Each wire wraps one native socket and knows when it is closed.
+ */
+export interface Wire {
+  /** Queues one text message. The outcome is always looked at: nothing is dropped without a word. */
+  send(message: string | Uint8Array): SendOutcome;
+  /** Runs `task`; what it sends leaves in as few writes as the transport can. */
+  cork(task: () => void): void;
+  /** Starts the closing handshake; `closed` follows. Idempotent. */
+  close(code: number, reason: string): void;
+  /** Drops the connection without a handshake; `closed` follows. Idempotent. */
+  terminate(): void;
+  /** Bytes accepted by `send` that have not left yet. */
+  buffered(): number;
+  readonly isOpen: boolean;
+  /** The peer's address, or the one its proxy named where `limits.trustProxy` allows. */
+  readonly remoteAddress: string;
+}
+
+/** `queued`: in the socket's buffer; `refused`: not sent and never will be; `closed`: the socket is gone. */
+export type SendOutcome = 'sent' | 'queued' | 'refused' | 'closed';
+
+/** What a transport tells the edge about one wire. */
+export interface WireHandlers {
+  /** One whole message. `text` is `undefined` for a binary message. */
+  message(text: string | undefined, bytes: number): void;
+  /** The buffer has shrunk. */
+  drained(): void;
+  /** Called exactly once, and nothing after it. 1006 without a close frame. */
+  closed(code: number, reason: string): void;
+}
+
+/** A request to upgrade. Header names in lower case. */
+export interface UpgradeRequest {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly remoteAddress: string;
+}
+
+export type UpgradeDecision =
+  | {
+      readonly accept: true;
+      /** The subprotocol to echo, if any. */
+      readonly protocol?: string;
+      /** Called once the socket is open. */
+      readonly open: (wire: Wire) => WireHandlers;
+      /** Called instead of `open` where the peer went away first. */
+      readonly abandoned: () => void;
+    }
+  | {
+      readonly accept: false;
+      readonly status: number;
+      readonly headers?: Readonly<Record<string, string>>;
+      readonly body: string;
+    };

@@ -1,0 +1,9 @@
+/** How one source's peer is verified. Without any of these: against the system's roots. */
+export interface TlsOptions {
+  /** A CA certificate in PEM. */
+  readonly ca?: string;
+  /** SHA-256 of the peer's certificate, upper-case hex with colons; replaces the chain's verification. */
+  readonly fingerprint?: string;
+  /** No verification at all, of this source alone; the log says so. */
+  readonly insecure?: boolean;
+}
