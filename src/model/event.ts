@@ -12,7 +12,8 @@ export const venueName = z.enum(VENUES);
 /** RFC 3339 in UTC with milliseconds, `2026-11-22T13:15:02.123Z`. */
 export const timestamp = z
   .string()
-  .regex(/^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/, 'a time is RFC 3339 in UTC with milliseconds');
+  .regex(/^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/, 'a time is RFC 3339 in UTC with milliseconds')
+  .refine((text) => !Number.isNaN(Date.parse(text)), 'a time is one that the calendar has');
 
 export const CARRIERS = ['ws', 'http', 'hook'] as const;
 /** What a fact came in on. A link is not a session: each carrier is up or down on its own. */
@@ -54,7 +55,7 @@ const command = {
   pending: z.boolean().optional(),
 };
 
-/** The schema of `data`, by event type. Unknown fields are passed over, never refused. */
+/** The schema of `data`, by event type. Unknown fields are never refused. */
 export const eventData = {
   'link.up': z.object({ ...common, ...link, url: z.string() }),
   'link.down': z.object({
@@ -89,6 +90,10 @@ export const eventData = {
   'session.stale': z.object({ ...common, reason: z.enum(['link_down', 'parent', 'relay_restarted', 'throttled']) }),
   /** `changed` holds the attributes that changed, with their new values; `null` removes one. */
   'session.updated': z.object({ ...common, changed: jsonObject }),
+  /**
+   * `renewable`: the relay extends it by itself. Told again with a `reason` once that has failed: from then on it counts
+   * for safety, where an end that only a person can move counts at once.
+   */
   'session.expiring': z.object({ ...common, expiresAt: timestamp, inMs: z.number(), renewable: z.boolean() }),
   'session.expired': z.object({ ...common, expiresAt: timestamp }),
   'session.closed': z.object({ ...common, by: z.enum(['user', 'relay', 'venue', 'unknown']) }),
@@ -204,13 +209,24 @@ export type Fact<T extends EventType = EventType> = {
 
 const envelope = { id: z.string(), key: z.string(), source: z.string(), subject: z.string(), time: timestamp };
 
-/** Parses any event of this version; an unknown `type` fails, and a consumer passes over it. */
+/**
+ * Parses any event of this version; an unknown `type` fails, and a consumer passes over it. Fields that this version
+ * does not know are kept, so that whoever passes an event on loses nothing.
+ */
 export const sessionEvent: z.ZodType<SessionEvent> = z.discriminatedUnion(
   'type',
-  EVENT_TYPES.map((type) => z.object({ ...envelope, type: z.literal(type), data: eventData[type] })) as never,
+  EVENT_TYPES.map((type) =>
+    z.looseObject({ ...envelope, type: z.literal(type), data: z.looseObject(eventData[type].shape) }),
+  ) as never,
 ) as never;
 
-/** `2026-11-22T13:15:02.123Z` of ms since the Unix epoch. */
+const FIRST_MS = Date.parse('0000-01-01T00:00:00.000Z');
+const LAST_MS = Date.parse('9999-12-31T23:59:59.999Z');
+
+/**
+ * `2026-11-22T13:15:02.123Z` of ms since the Unix epoch. A venue's end that lies beyond what RFC 3339 can say becomes
+ * the last moment that it can. Throws `RangeError` for NaN.
+ */
 export function timestampOf(ms: number): string {
-  return new Date(ms).toISOString();
+  return new Date(Math.min(LAST_MS, Math.max(FIRST_MS, ms))).toISOString();
 }
