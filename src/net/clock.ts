@@ -7,7 +7,10 @@ export interface Clock {
   now(): number;
   /** Milliseconds on a clock that never goes back: for every deadline and every duration. */
   monotonic(): number;
-  /** Runs `task` once after `delayMs`, however long (Node's own timer fires at once beyond 2^31-1 ms; this one does not). */
+  /**
+   * Runs `task` once after `delayMs`, however long (Node's own timer fires at once beyond 2^31-1 ms; this one does not);
+   * never, where it is infinite; at once, where it is negative. Throws `RangeError` for NaN.
+   */
   setTimer(task: () => void, delayMs: number): Timer;
 }
 

@@ -21,7 +21,9 @@ export interface HttpReply {
 
 /**
  * An HTTP client of one source, with its own agent and TLS settings. Any status resolves; rejects with
- * `source_unavailable` where the venue could not be reached, and `venue_timeout` where the request may have arrived.
+ * `source_unavailable` where the venue could not be reached, `venue_timeout` where the request may have arrived,
+ * `venue_error` where the answer is larger than 8 MiB, and `closed` after `close()`. What a URL holds beside scheme, host
+ * and path is in no error.
  */
 export interface HttpClient {
   request(request: HttpRequest): Promise<HttpReply>;

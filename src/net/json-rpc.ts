@@ -1,5 +1,7 @@
-import type { Json } from '../model/json.js';
-import type { Clock } from './clock.js';
+import { z } from 'zod';
+import { messageOf, SessionRelayError, VenueError, VenueTimeoutError } from '../errors.js';
+import { type Json, json } from '../model/json.js';
+import type { Clock, Timer } from './clock.js';
 
 /**
  * The client's side of JSON-RPC 2.0 over one connection. Make one per connection (per generation): replies that
@@ -32,6 +34,7 @@ export type Incoming =
   | { readonly kind: 'error'; readonly error: RpcError }
   /** A reply to nothing that is pending: timed out before, or never asked. */
   | { readonly kind: 'late'; readonly id: string | number }
+  /** `sample` is raw, as the venue sent it: it may hold a credential and is masked before it goes anywhere. */
   | { readonly kind: 'bad'; readonly why: string; readonly sample: string };
 
 export interface RpcError {
@@ -47,6 +50,142 @@ export interface JsonRpcOptions {
   readonly timeoutMs?: number;
 }
 
-export function createJsonRpc(_options: JsonRpcOptions): JsonRpc {
-  throw new Error('being written');
+/** How much of a frame that was not understood is kept. */
+const MAX_SAMPLE_CHARACTERS = 256;
+const DEFAULT_TIMEOUT_MS = 10_000;
+
+interface Pending {
+  readonly method: string;
+  readonly sentAt: number;
+  readonly timer: Timer;
+  resolve(value: Json): void;
+  reject(error: SessionRelayError): void;
+}
+
+const rpcError = z.object({ code: z.number(), message: z.string().catch('no message'), data: json.optional() });
+const identifier = z.union([z.string(), z.number()]);
+const reply = z.looseObject({ id: identifier.nullish(), result: json.optional(), error: rpcError.nullish() });
+const notification = z.object({ method: z.string(), params: json.optional() });
+
+export function createJsonRpc(options: JsonRpcOptions): JsonRpc {
+  const { clock, send, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+  const waiting = new Map<string | number, Pending>();
+  let last = 0;
+  let closed: string | undefined;
+
+  const take = (id: string | number): Pending | undefined => {
+    const pending = waiting.get(id);
+    waiting.delete(id);
+    pending?.timer.cancel();
+    return pending;
+  };
+
+  return {
+    get pending() {
+      return waiting.size;
+    },
+    call(method, params = {}, callOptions = {}) {
+      if (closed !== undefined) return Promise.reject(unsent(method, closed));
+      const id = ++last;
+      const patienceMs = callOptions.timeoutMs ?? timeoutMs;
+      return new Promise<Json>((resolve, reject) => {
+        const timer = clock.setTimer(() => {
+          waiting.delete(id);
+          reject(
+            new VenueTimeoutError(
+              `${method}: the venue did not answer within ${patienceMs} ms; whether it acted is unknown`,
+            ),
+          );
+        }, patienceMs);
+        waiting.set(id, { method, sentAt: clock.monotonic(), timer, resolve, reject });
+        try {
+          send(JSON.stringify({ jsonrpc: '2.0', id, method, params }));
+        } catch (cause) {
+          take(id);
+          reject(unsent(method, messageOf(cause), cause));
+        }
+      });
+    },
+    accept(text) {
+      const frame = read(text);
+      if ('why' in frame) return bad(frame.why, text);
+      if ('called' in frame) {
+        return { kind: 'notification', method: frame.called.method, params: frame.called.params ?? null };
+      }
+      const { id, result, error: failure, jsonrpc: _, ...extras } = frame.answered;
+      const error = failure ?? undefined;
+      if (id === null || id === undefined) {
+        return error === undefined ? bad('a reply without an id', text) : { kind: 'error', error: plain(error) };
+      }
+      if (error === undefined && result === undefined) return bad('a reply with neither a result nor an error', text);
+      const pending = take(id);
+      if (pending === undefined) return { kind: 'late', id };
+      const roundTripMs = clock.monotonic() - pending.sentAt;
+      const told = {
+        kind: 'reply',
+        method: pending.method,
+        roundTripMs,
+        extras: extras as { [name: string]: Json },
+      } as const;
+      if (error !== undefined) {
+        const data = error.data === undefined ? {} : { data: { detail: error.data } };
+        pending.reject(new VenueError(error.code, error.message, data));
+        return { ...told, error: plain(error) };
+      }
+      pending.resolve(result ?? null);
+      return told;
+    },
+    close(why) {
+      if (closed !== undefined) return;
+      closed = why;
+      for (const id of [...waiting.keys()]) {
+        const pending = take(id);
+        pending?.reject(
+          new VenueTimeoutError(`${pending.method}: ${why} before the venue answered; whether it acted is unknown`),
+        );
+      }
+    },
+  };
+}
+
+function plain({ code, message, data }: z.infer<typeof rpcError>): RpcError {
+  return data === undefined ? { code, message } : { code, message, data };
+}
+
+type Frame =
+  | { readonly called: z.infer<typeof notification> }
+  | { readonly answered: z.infer<typeof reply> }
+  | { readonly why: string };
+
+function read(text: string): Frame {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    return { why: 'not JSON' };
+  }
+  if (Array.isArray(parsed)) return { why: 'a batch' };
+  try {
+    const called = notification.safeParse(parsed);
+    if (called.success) return { called: called.data };
+    const answered = reply.safeParse(parsed);
+    return answered.success ? { answered: answered.data } : { why: 'neither a reply nor a notification' };
+  } catch {
+    return { why: 'nested too deeply' };
+  }
+}
+
+function bad(why: string, text: string): Incoming {
+  const isCut = text.length > MAX_SAMPLE_CHARACTERS;
+  // The piece of a token that a cut leaves over would not be known for one: it goes too.
+  const sample = isCut ? text.slice(0, MAX_SAMPLE_CHARACTERS).replace(/[\w+/=.-]+$/, '') : text;
+  return { kind: 'bad', why, sample };
+}
+
+function unsent(method: string, why: string, cause?: unknown): SessionRelayError {
+  return new SessionRelayError(
+    'source_unavailable',
+    `${method} was not sent: ${why}`,
+    cause === undefined ? {} : { cause },
+  );
 }

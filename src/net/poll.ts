@@ -1,10 +1,10 @@
-import type { Clock, Random } from './clock.js';
+import type { Clock, Random, Timer } from './clock.js';
 
 /** Repeats a task, one run at a time, with jitter. A failing run is the task's own business: it never ends the poll. */
 export interface Poll {
   start(): void;
   stop(): void;
-  /** Runs now (joining a run under way) and counts the next period from its end. */
+  /** Runs now (joining a run under way) and counts the next period from its end. Never rejects. */
   now(): Promise<void>;
 }
 
@@ -19,6 +19,45 @@ export interface PollOptions {
   readonly task: () => Promise<void>;
 }
 
-export function createPoll(_options: PollOptions): Poll {
-  throw new Error('being written');
+export function createPoll(options: PollOptions): Poll {
+  const { clock, random, everyMs, jitter = 0.1, afterFailureMs, task } = options;
+  let timer: Timer | undefined;
+  let running: Promise<void> | undefined;
+  let started = false;
+
+  const schedule = (failed: boolean): void => {
+    timer?.cancel();
+    if (!started) return;
+    const periodMs = failed && afterFailureMs !== undefined ? afterFailureMs : everyMs;
+    timer = clock.setTimer(() => void run(), periodMs * (1 + jitter * (2 * random() - 1)));
+  };
+  const run = (): Promise<void> => {
+    // Where a task throws instead of rejecting, the run has failed all the same.
+    running ??= (async () => task())()
+      .then(
+        () => false,
+        () => true,
+      )
+      .then((failed) => {
+        running = undefined;
+        schedule(failed);
+      });
+    return running;
+  };
+
+  return {
+    start() {
+      if (started) return;
+      started = true;
+      schedule(false);
+    },
+    stop() {
+      started = false;
+      timer?.cancel();
+    },
+    now() {
+      timer?.cancel();
+      return run();
+    },
+  };
 }

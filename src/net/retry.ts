@@ -2,7 +2,7 @@ import type { Clock, Random } from './clock.js';
 
 /** When to try again: full jitter (a uniform draw from zero to the ceiling), a cap, a reset only after health. */
 export interface Retry {
-  /** The delay before the next attempt, and its number from 1. `atLeastMs`: what the venue said to wait. */
+  /** The delay before the next attempt, and its number from 1. `atLeastMs`: what the venue said to wait; no cap cuts it. */
   next(atLeastMs?: number): { readonly attempt: number; readonly delayMs: number };
   /** The connection works (not merely: its socket opened). Health is counted from here. */
   healthy(): void;
@@ -23,6 +23,23 @@ export interface RetryOptions {
   readonly healthyAfterMs?: number;
 }
 
-export function createRetry(_options: RetryOptions): Retry {
-  throw new Error('being written');
+export function createRetry(options: RetryOptions): Retry {
+  const { clock, random, baseMs = 1_000, capMs = 30_000, floorMs = 100, healthyAfterMs = 60_000 } = options;
+  let attempts = 0;
+  let healthySince: number | undefined;
+  return {
+    next(atLeastMs = 0) {
+      const ceiling = Math.min(capMs, baseMs * 2 ** Math.min(attempts, 30));
+      attempts++;
+      const delayMs = Math.max(atLeastMs, floorMs, random() * ceiling);
+      return { attempt: attempts, delayMs };
+    },
+    healthy() {
+      healthySince ??= clock.monotonic();
+    },
+    ended() {
+      if (healthySince !== undefined && clock.monotonic() - healthySince >= healthyAfterMs) attempts = 0;
+      healthySince = undefined;
+    },
+  };
 }

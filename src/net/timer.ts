@@ -3,11 +3,15 @@ import type { Clock, Random, Timer } from './clock.js';
 /** The longest delay that Node's own timers keep: beyond it they fire at once. */
 export const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
-/** The machine's own time. Timers longer than {@link MAX_TIMEOUT_MS} are armed again until they are due. */
+/**
+ * The machine's own time. Timers longer than {@link MAX_TIMEOUT_MS} are armed again until they are due; a delay that is
+ * no number throws `RangeError`, where Node would fire at once and again and again.
+ */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   setTimer(task, delayMs): Timer {
+    if (Number.isNaN(delayMs)) throw new RangeError('a timer needs a delay in ms, not NaN');
     const due = performance.now() + Math.max(0, delayMs);
     let handle: NodeJS.Timeout;
     const arm = (): void => {

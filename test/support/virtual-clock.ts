@@ -10,8 +10,12 @@ export class VirtualClock implements Clock {
   #next = 0;
   readonly #timers = new Map<number, { readonly due: number; readonly task: () => void }>();
 
-  constructor(startMs = Date.UTC(2026, 10, 23, 8, 0, 0)) {
+  readonly #settle: () => Promise<void>;
+
+  /** `settled` is waited for between timers; where real sockets take part, hand in one that waits until they are quiet. */
+  constructor(startMs = Date.UTC(2026, 10, 23, 8, 0, 0), settled: () => Promise<void> = settle) {
     this.#wall = startMs;
+    this.#settle = settled;
   }
 
   now(): number {
@@ -23,6 +27,7 @@ export class VirtualClock implements Clock {
   }
 
   setTimer(task: () => void, delayMs: number): Timer {
+    if (Number.isNaN(delayMs)) throw new RangeError('a timer needs a delay in ms, not NaN');
     const id = this.#next++;
     this.#timers.set(id, { due: this.#monotonic + Math.max(0, delayMs), task });
     return { cancel: () => void this.#timers.delete(id) };
@@ -41,7 +46,7 @@ export class VirtualClock implements Clock {
   /** Lets time pass. Timers that fall due run at their own instant, in the order in which they are due. */
   async advance(ms: number): Promise<void> {
     const end = this.#monotonic + ms;
-    await settle();
+    await this.#settle();
     for (;;) {
       const due = this.#earliest(end);
       if (due === undefined) break;
@@ -49,10 +54,10 @@ export class VirtualClock implements Clock {
       this.#timers.delete(id);
       this.#move(Math.max(timer.due, this.#monotonic));
       timer.task();
-      await settle();
+      await this.#settle();
     }
     this.#move(end);
-    await settle();
+    await this.#settle();
   }
 
   #earliest(end: number): readonly [number, { readonly due: number; readonly task: () => void }] | undefined {
