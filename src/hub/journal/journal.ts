@@ -7,7 +7,8 @@ import type { State } from '../../model/session.js';
  *
  * The contract that every engine passes (`test/hub/journal/contract.ts`): a batch is committed whole or not at all;
  * events, states, memory and keys of a batch commit together; `append` resolves only after the commit, and batches
- * commit in the order of the calls; offsets of an epoch are contiguous from 1.
+ * commit in the order of the calls; offsets of an epoch are contiguous from 1. A batch that does not continue the
+ * epoch, or that has a key which is held, is rejected with `journal_failed` and leaves nothing.
  */
 export interface Journal {
   /** Opens or creates it, and starts an epoch: the greater of the last epoch + 1 and `nowMs`, durable before this resolves. */
@@ -32,7 +33,7 @@ export interface Journal {
 export interface JournalContents {
   readonly epoch: number;
   readonly states: readonly State[];
-  /** Memory by namespace (`<venue>.<id>`) and key. */
+  /** Memory by namespace (`<venue>.<id>`) and key. A copy, as are `states`: what is appended later does not show here. */
   readonly memory: ReadonlyMap<string, ReadonlyMap<string, Json>>;
 }
 

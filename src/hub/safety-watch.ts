@@ -1,0 +1,90 @@
+import { type Pulse, type SessionEvent, SOURCE_TOKEN } from '../model/event.js';
+import {
+  assess,
+  type Evidence,
+  emptyEvidence,
+  isWorse,
+  observe,
+  type SafetyPolicy,
+  type Settled,
+  settleSafety,
+} from '../model/safety.js';
+import type { Safety, SessionState, SourceState } from '../model/session.js';
+import type { Clock, Timer } from '../net/clock.js';
+import { sourceOfKey } from './state-book.js';
+
+/**
+ * Keeps the evidence and the published verdict of every session, and says when a verdict has to be looked at again.
+ * Deadlines run on the monotonic clock: a wall clock that jumps neither hides nor makes a danger.
+ */
+export interface SafetyWatch {
+  /**
+   * Something the session itself, or its source, said. What a source said is also kept under the source's own key: a
+   * session that appears later on the same connection starts from it.
+   */
+  observe(key: string, event: SessionEvent | Pulse): void;
+  /** The verdict to publish now, where there is a new one; arms the timer for the next look. */
+  judge(state: SessionState, source: SourceState | undefined, policy: SafetyPolicy): Judgement | undefined;
+  forget(key: string): void;
+  /** Ends every timer. From then on only worse levels are published: what cannot be followed never gets better. */
+  stop(): void;
+}
+
+export interface Judgement extends Safety {
+  readonly previous: Safety['level'];
+}
+
+interface Watched {
+  evidence: Evidence;
+  /** Absent before the first verdict of this life. */
+  settled?: Settled;
+  timer?: Timer;
+}
+
+export function createSafetyWatch(options: {
+  readonly clock: Clock;
+  /** Time alone may have changed this session's verdict: judge it again. */
+  readonly due: (key: string) => void;
+}): SafetyWatch {
+  const { clock, due } = options;
+  const watched = new Map<string, Watched>();
+  let stopped = false;
+
+  const of = (key: string): Watched => {
+    const known = watched.get(key);
+    if (known !== undefined) return known;
+    const evidence = watched.get(`${sourceOfKey(key)}.${SOURCE_TOKEN}`)?.evidence ?? emptyEvidence();
+    const fresh: Watched = { evidence };
+    watched.set(key, fresh);
+    return fresh;
+  };
+
+  return {
+    observe(key, event) {
+      const one = of(key);
+      one.evidence = observe(one.evidence, event, clock.monotonic());
+    },
+    judge(state, source, policy) {
+      const one = of(state.key);
+      const nowMs = clock.monotonic();
+      const verdict = assess({ state, source, evidence: one.evidence, policy, nowMs, wallMs: clock.now() });
+      // After a restart what was published before it still stands.
+      const before = one.settled ?? { published: state.safety };
+      const { settled, changed, recheckInMs } = settleSafety(before, verdict, nowMs);
+      if (stopped && !isWorse(settled.published.level, before.published.level)) return undefined;
+      one.settled = settled;
+      one.timer?.cancel();
+      const waits = [verdict.recheckInMs, recheckInMs].filter((ms) => ms !== undefined);
+      if (waits.length > 0 && !stopped) one.timer = clock.setTimer(() => due(state.key), Math.min(...waits));
+      return changed ? { ...settled.published, previous: before.published.level } : undefined;
+    },
+    forget(key) {
+      watched.get(key)?.timer?.cancel();
+      watched.delete(key);
+    },
+    stop() {
+      stopped = true;
+      for (const { timer } of watched.values()) timer?.cancel();
+    },
+  };
+}
