@@ -3,13 +3,13 @@
  * (which know no protocol). Each wire wraps one native socket and knows when it is closed.
  */
 export interface Wire {
-  /** Queues one text message. The outcome is always looked at: nothing is dropped without a word. */
+  /** Queues one text message, as a string or as its UTF-8 bytes. The outcome is always looked at: nothing is dropped without a word. */
   send(message: string | Uint8Array): SendOutcome;
   /** Runs `task`; what it sends leaves in as few writes as the transport can. */
   cork(task: () => void): void;
-  /** Starts the closing handshake; `closed` follows. Idempotent. */
+  /** Starts the closing handshake behind what is queued; `closed` follows, maybe within this call. Idempotent. */
   close(code: number, reason: string): void;
-  /** Drops the connection without a handshake; `closed` follows. Idempotent. */
+  /** Drops the connection without a handshake; `closed` follows, maybe within this call. Idempotent. */
   terminate(): void;
   /** Bytes accepted by `send` that have not left yet. */
   buffered(): number;
@@ -25,9 +25,9 @@ export type SendOutcome = 'sent' | 'queued' | 'refused' | 'closed';
 export interface WireHandlers {
   /** One whole message. `text` is `undefined` for a binary message. */
   message(text: string | undefined, bytes: number): void;
-  /** The buffer has shrunk. */
+  /** What was queued has left, or part of it. */
   drained(): void;
-  /** Called exactly once, and nothing after it. 1006 without a close frame. */
+  /** Called exactly once, never before `open` returned, and nothing after it. 1006 without a close frame. */
   closed(code: number, reason: string): void;
 }
 

@@ -13,10 +13,14 @@ export interface ListenOptions {
   readonly port: number;
   /** The path that upgrades; an upgrade on any other path is answered by `fetch`. */
   readonly path: string;
-  /** A larger inbound message closes with 1009. */
+  /**
+   * A larger inbound message closes with 1009; text that is not UTF-8 with 1007. uWebSockets.js cannot say so of what it
+   * refuses to parse itself (bad UTF-8, over 1 MiB, broken frames): it drops the connection, which the peer sees as 1006.
+   */
   readonly maxPayloadBytes: number;
-  /** Above this a transport must not accept more for one socket: `send` answers `refused`. */
+  /** While more than this waits for one socket a transport accepts nothing for it: `send` answers `refused`. */
   readonly maxBufferedBytes: number;
+  /** For headers and body of a request. uWebSockets.js has its own 10 s for headers, which cannot be changed. */
   readonly handshakeTimeoutMs: number;
   /** A larger HTTP request body is answered with 413. */
   readonly maxBodyBytes: number;
@@ -33,7 +37,7 @@ export interface TransportHandlers {
 export interface Listening {
   readonly url: string;
   readonly port: number;
-  /** Takes no new connection and no new request; open sockets stay. Idempotent. */
+  /** Takes no new connection, and answers new requests with 503; open sockets stay. Idempotent. */
   stopAccepting(): void;
   /** Ends everything that is still open and resolves when the port is free. Idempotent. */
   close(): Promise<void>;

@@ -1,0 +1,333 @@
+import { z } from 'zod';
+import type { Bus } from '../bus/bus.js';
+import { messageOf, SessionRelayError } from '../errors.js';
+import { compareCursors } from '../model/cursor.js';
+import { timestampOf } from '../model/event.js';
+import { allowsChannel, type Grant } from '../model/grant.js';
+import { hasSnapshot } from '../model/subject.js';
+import type { Clock, Timer } from '../net/clock.js';
+import type { Log } from '../net/log.js';
+import type { Authenticator } from './auth.js';
+import type { Channels } from './channels.js';
+import { createConduct } from './conduct.js';
+import { CLOSE, invalidParams, type WireError, wireError } from './errors.js';
+import { AUTH_TIMEOUT_MS, HEARTBEAT_MS, type Limits, MAX_PING_BYTES, TOKEN_WARNING_MS } from './limits.js';
+import { createOutbound } from './outbound.js';
+import {
+  commandParams,
+  cursor,
+  eventsParams,
+  forbiddenChannel,
+  getEvents,
+  getSessions,
+  getSources,
+  pattern,
+  runCommand,
+  sessionsParams,
+} from './queries.js';
+import { decideRecovery } from './recovery.js';
+import { type Id, type Method, parseParams, readFrame } from './request.js';
+import { createSubscription, type Outlet, type Subscription } from './subscription.js';
+import type { Wire, WireHandlers } from './wire.js';
+
+/** One subscriber: its requests, its subscriptions, its deadlines. Knows the wire as a port, and no socket. */
+export interface Connection {
+  readonly handlers: WireHandlers;
+  readonly grant: () => Grant | undefined;
+  /** A notification to this subscriber alone. */
+  notify(method: string, params: object): void;
+  close(code: number, reason: string): void;
+}
+
+export interface ConnectionOptions {
+  readonly wire: Wire;
+  readonly grant: Grant | undefined;
+  readonly bus: Bus;
+  readonly channels: Channels;
+  readonly authenticator: Authenticator;
+  readonly limits: Limits;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly server: string;
+  /** The grant was replaced: the edge counts identities. Throws `rate_limited` where this one has too many connections. */
+  readonly identified: (grant: Grant) => void;
+  readonly closed: () => void;
+}
+
+const subscribeParams = z.strictObject({
+  channels: z.array(z.union([pattern, z.strictObject({ channel: pattern, since: cursor })])).min(1),
+  since: cursor.optional(),
+  snapshot: z.boolean().optional(),
+  pulses: z.boolean().default(false),
+  mode: z.enum(['events', 'states']).default('events'),
+});
+const unsubscribeParams = z.strictObject({ channels: z.array(pattern).min(1) });
+const authParams = z.strictObject({ token: z.string().min(1) });
+const noParams = z.strictObject({}).default({});
+
+export function createConnection(options: ConnectionOptions): Connection {
+  const { wire, bus, channels, authenticator, limits, clock, log } = options;
+  const subscriptions = new Map<string, Subscription>();
+  /** What each channel's `last` was when the subscriber was last told. */
+  const toldLast = new Map<string, string>();
+  const timers = new Set<Timer>();
+  const conduct = createConduct(clock, limits);
+  let grant = options.grant;
+  let tokenTimers: Timer[] = [];
+  let over = false;
+  let pending = 0;
+  /** `auth`, `subscribe` and `unsubscribe` are answered in the order in which they came. */
+  let inOrder: Promise<void> = Promise.resolve();
+
+  const after = (ms: number, task: () => void): void => {
+    if (over) return;
+    const timer = clock.setTimer(() => {
+      timers.delete(timer);
+      task();
+    }, ms);
+    timers.add(timer);
+  };
+
+  const close = (code: number, reason: string): void => {
+    if (over) return;
+    shut();
+    wire.close(code, reason);
+  };
+  const shut = (): void => {
+    over = true;
+    for (const timer of timers) timer.cancel();
+    for (const timer of tokenTimers) timer.cancel();
+    outbound.stop();
+    for (const subscription of subscriptions.values()) subscription.end();
+    subscriptions.clear();
+  };
+  const outbound = createOutbound({ wire, limits, clock, log, close });
+
+  const say = (message: object): void => void outbound.send([JSON.stringify({ jsonrpc: '2.0', ...message })]);
+  const notify = (method: string, params: object): void => say({ method, params });
+  const answer = (id: Id, result: unknown): void => say({ id, result });
+  const refuse = (id: Id, error: WireError): void => {
+    if (conduct.isTooMany(error.code)) close(CLOSE.protocol, 'too many requests that do not follow the protocol');
+    else say({ id, error });
+  };
+
+  const outlet: Outlet = {
+    ...outbound,
+    grant: () => grant ?? NOBODY,
+    fail(thrown) {
+      log.error('a subscription failed', { error: messageOf(thrown) });
+      close(CLOSE.fault, 'a fault in the relay: connect again and resume');
+    },
+  };
+
+  const useGrant = (next: Grant): void => {
+    options.identified(next);
+    grant = next;
+    for (const timer of tokenTimers) timer.cancel();
+    tokenTimers = [];
+    if (next.expiresAtMs === undefined || over) return;
+    const leftMs = Math.max(0, next.expiresAtMs - clock.now());
+    tokenTimers.push(
+      clock.setTimer(
+        () => notify('token_expiring', { inMs: Math.max(0, (next.expiresAtMs ?? 0) - clock.now()) }),
+        Math.max(0, leftMs - TOKEN_WARNING_MS),
+      ),
+      clock.setTimer(() => close(CLOSE.unauthenticated, 'the token has expired'), leftMs),
+    );
+  };
+
+  const authorise = async (params: z.output<typeof authParams>): Promise<object> => {
+    const next = await authenticator.authenticate(params.token);
+    // Whoever left while its token was checked is counted no more.
+    if (over) throw new SessionRelayError('closed', 'the connection is closed');
+    useGrant(next);
+    for (const subscription of [...subscriptions.values()]) {
+      const { channel, group } = subscription;
+      if (allowsChannel(next, channel) && group.fields === next.fields) continue;
+      const reason = allowsChannel(next, channel)
+        ? 'the grant shows other fields now: subscribe again'
+        : 'the grant no longer contains this channel';
+      end(subscription);
+      notify('unsubscribed', { channel, cursor: group.last, reason });
+    }
+    const { identity, channels: allowed, commands, fields, expiresAtMs } = next;
+    const expiresAt = expiresAtMs === undefined ? {} : { expiresAt: timestampOf(expiresAtMs) };
+    return { identity, channels: allowed, commands, fields, ...expiresAt };
+  };
+
+  const end = (subscription: Subscription): void => {
+    subscription.end();
+    subscriptions.delete(subscription.channel);
+    toldLast.delete(subscription.channel);
+  };
+
+  const subscribe = async (id: Id, mine: Grant, params: z.output<typeof subscribeParams>): Promise<void> => {
+    if (params.mode === 'states')
+      throw invalidParams('params.mode: states is not in this version of the relay: use events');
+    const asked = new Map<string, string | undefined>();
+    for (const entry of params.channels) {
+      const { channel, since } = typeof entry === 'string' ? { channel: entry, since: params.since } : entry;
+      if (!allowsChannel(mine, channel)) throw forbiddenChannel(channel);
+      asked.set(channel, since);
+    }
+    const added = [...asked.keys()].filter((channel) => !subscriptions.has(channel)).length;
+    if (subscriptions.size + added > limits.maxChannels) {
+      throw new SessionRelayError('rate_limited', `a connection has at most ${limits.maxChannels} channels`, {
+        data: { maxChannels: limits.maxChannels },
+      });
+    }
+    const held = new Map<string, boolean>();
+    for (const since of new Set(asked.values())) if (since !== undefined) held.set(since, await bus.holds(since));
+    if (over || grant !== mine) return over ? undefined : subscribe(id, grant ?? NOBODY, params);
+    // From here on in one turn: the old terms end, the reply is the fence, the new terms begin behind it.
+    const begun = [...asked].map(([channel, since]) => {
+      const before = subscriptions.get(channel);
+      if (before !== undefined) end(before);
+      const recovery = decideRecovery({
+        since,
+        held: since !== undefined && held.get(since) === true,
+        hasSnapshot: hasSnapshot(channel),
+        snapshot: params.snapshot,
+      });
+      const subscription = createSubscription({ channel, recovery, pulses: params.pulses, bus, channels, outlet });
+      subscriptions.set(channel, subscription);
+      toldLast.set(channel, subscription.group.last);
+      return { subscription, recovered: recovery.how !== 'gap' };
+    });
+    answer(id, {
+      channels: begun.map(({ subscription: { channel, group }, recovered }) => ({
+        channel,
+        cursor: group.last,
+        recovered,
+      })),
+    });
+    for (const { subscription } of begun)
+      if (subscriptions.get(subscription.channel) === subscription) subscription.start();
+    return undefined;
+  };
+
+  const unsubscribe = (params: z.output<typeof unsubscribeParams>): object => {
+    for (const channel of params.channels) {
+      const subscription = subscriptions.get(channel);
+      if (subscription !== undefined) end(subscription);
+    }
+    return { channels: params.channels };
+  };
+
+  const carryOut = async (id: Id, method: Method, params: unknown): Promise<void> => {
+    if (method === 'ping') {
+      if (Buffer.byteLength(JSON.stringify(params ?? null)) > MAX_PING_BYTES)
+        throw invalidParams(`params: at most ${MAX_PING_BYTES} bytes`);
+      return answer(id, params ?? null);
+    }
+    if (method === 'auth') return answer(id, await authorise(parseParams(authParams, params)));
+    const mine = grant;
+    if (mine === undefined) throw new SessionRelayError('unauthenticated', 'no credentials yet: call auth first');
+    switch (method) {
+      case 'subscribe':
+        return subscribe(id, mine, parseParams(subscribeParams, params));
+      case 'unsubscribe':
+        return answer(id, unsubscribe(parseParams(unsubscribeParams, params)));
+      case 'get_sessions':
+        return answer(id, await getSessions(bus, mine, parseParams(sessionsParams, params)));
+      case 'get_events':
+        return answer(id, await getEvents(bus, mine, parseParams(eventsParams, params)));
+      case 'get_sources':
+        parseParams(noParams, params);
+        return answer(id, await getSources(bus, mine));
+      case 'command':
+        return answer(id, await runCommand(bus, mine, parseParams(commandParams, params)));
+    }
+  };
+
+  const receive = (text: string): void => {
+    const frame = readFrame(text);
+    if (!frame.ok) return refuse(frame.id, { code: frame.code, message: frame.message });
+    const { id, method, params } = frame;
+    const verdict = conduct.ask(pending);
+    if (verdict.how === 'close') return close(CLOSE.overRate, 'over the request rate for too long');
+    if (verdict.how === 'refuse') {
+      const { message, retryAfterMs } = verdict;
+      return refuse(id, { code: 4429, message, data: { retryAfterMs } });
+    }
+    pending++;
+    const task = async (): Promise<void> => {
+      try {
+        if (!over) await carryOut(id, method, params);
+      } catch (thrown) {
+        const error = wireError(thrown, grant?.fields);
+        if (error.code === -32_603) log.error(`${method} failed`, { error: messageOf(thrown) });
+        if (!over) refuse(id, error);
+      } finally {
+        pending--;
+      }
+    };
+    if (IN_ORDER.has(method)) inOrder = inOrder.then(task);
+    else void task();
+    return undefined;
+  };
+
+  const heartbeat = (): void => {
+    if (over) return;
+    const last: Record<string, string> = {};
+    let cursor = channels.position();
+    for (const [channel, subscription] of subscriptions) {
+      const sentUpTo = subscription.sentUpTo();
+      if (sentUpTo !== undefined && compareCursors(sentUpTo, cursor) < 0) cursor = sentUpTo;
+      if (!subscription.isLive()) continue;
+      const now = subscription.group.last;
+      if (toldLast.get(channel) === now) continue;
+      toldLast.set(channel, now);
+      last[channel] = now;
+    }
+    notify('heartbeat', { now: timestampOf(clock.now()), cursor, last });
+    after(HEARTBEAT_MS, heartbeat);
+  };
+
+  notify('welcome', {
+    server: options.server,
+    protocol: 1,
+    features: [],
+    node: bus.node,
+    now: timestampOf(clock.now()),
+    cursor: channels.position(),
+    authRequired: grant === undefined,
+    heartbeatMs: HEARTBEAT_MS,
+    limits: {
+      maxPayloadBytes: limits.maxPayloadBytes,
+      maxChannels: limits.maxChannels,
+      maxRequestsPerSecond: limits.maxRequestsPerSecond,
+    },
+  });
+  after(HEARTBEAT_MS, heartbeat);
+  if (grant !== undefined) useGrant(grant);
+  else {
+    after(AUTH_TIMEOUT_MS, () => {
+      if (grant === undefined) close(CLOSE.unauthenticated, 'no credentials in time');
+    });
+  }
+
+  return {
+    grant: () => grant,
+    notify,
+    close,
+    handlers: {
+      message(text) {
+        if (over) return;
+        if (text === undefined) close(CLOSE.binary, 'binary frames are not served');
+        else receive(text);
+      },
+      drained() {
+        outbound.drained();
+      },
+      closed() {
+        if (!over) shut();
+        options.closed();
+      },
+    },
+  };
+}
+
+/** Answered in the order in which they came. */
+const IN_ORDER: ReadonlySet<Method> = new Set(['auth', 'subscribe', 'unsubscribe']);
+const NOBODY: Grant = { identity: '', channels: [], commands: [], fields: 'redacted' };

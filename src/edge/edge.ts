@@ -1,0 +1,251 @@
+import type { Bus, Sight } from '../bus/bus.js';
+import { asSessionRelayError, SessionRelayError } from '../errors.js';
+import type { Grant } from '../model/grant.js';
+import type { Clock, Random, Timer } from '../net/clock.js';
+import type { Log } from '../net/log.js';
+import { authorityProblem, tokenOfHeaders } from './admission.js';
+import type { Authenticator } from './auth.js';
+import { createChannels } from './channels.js';
+import { type Connection, createConnection } from './connection.js';
+import { CLOSE, PROBLEM_TYPE, problemBody } from './errors.js';
+import { BLIND_AFTER_MS, BLIND_CLOSE_MS, DEFAULT_LIMITS, type Limits } from './limits.js';
+import type { UpgradeDecision, UpgradeRequest, Wire } from './wire.js';
+
+export interface EdgeOptions {
+  readonly bus: Bus;
+  readonly authenticator: Authenticator;
+  readonly limits: Partial<Limits>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly version: string;
+}
+
+/** The subscribers' side of a relay: knows the protocol and the bus, no socket and no venue. */
+export interface Edge {
+  readonly limits: Limits;
+  /** Whether a socket is let in (PROTOCOL.md §4: credentials, origin, limits). */
+  upgrade(request: UpgradeRequest): Promise<UpgradeDecision>;
+  /** Refuses newcomers, tells everybody, and sends them away spread over the time; resolves when all are gone. Idempotent. */
+  drain(options: { readonly timeoutMs: number }): Promise<void>;
+  /** Ends every connection and every timer now. Idempotent. */
+  close(): void;
+  readonly isDraining: () => boolean;
+  /** What the hub says of itself: a blind one says since when, and why. */
+  readonly sight: () => Sight;
+  readonly counts: () => { readonly connections: number; readonly groups: number };
+}
+
+/** Part of the drain's time within which everybody is sent away, and from when on. */
+const DRAIN_FROM = 0.1;
+const DRAIN_TO = 0.8;
+const RETRY_AFTER_SECONDS = 5;
+const SUBPROTOCOL = 'session-relay.v1';
+
+export function createEdge(options: EdgeOptions): Edge {
+  const { bus, authenticator, clock, random, log } = options;
+  const limits: Limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const channels = createChannels(bus.head());
+  const connections = new Set<Connection>();
+  const perAddress = new Map<string, number>();
+  const perIdentity = new Map<string, number>();
+  const timers = new Set<Timer>();
+  let admitted = 0;
+  let sight: Sight = { blind: false, cursor: bus.head() };
+  let blindTold = false;
+  let blindTooLong = false;
+  let drained: (() => void) | undefined;
+  let draining: Promise<void> | undefined;
+  let closed = false;
+
+  const after = (ms: number, task: () => void): Timer => {
+    const timer = clock.setTimer(() => {
+      timers.delete(timer);
+      task();
+    }, ms);
+    timers.add(timer);
+    return timer;
+  };
+  const cancel = (timer: Timer): void => {
+    timer.cancel();
+    timers.delete(timer);
+  };
+  const everybody = (task: (connection: Connection) => void): void => {
+    for (const connection of [...connections]) task(connection);
+  };
+
+  let blindTimers: Timer[] = [];
+  const blindSinceMs = (): number => (sight.blind ? Math.max(0, clock.now() - sight.since) : 0);
+  const endOfBlind = (connection: Connection): void =>
+    connection.close(CLOSE.fault, 'the relay cannot follow: connect again later');
+  const sights = bus.sight$.subscribe((next) => {
+    sight = next;
+    for (const timer of blindTimers.splice(0)) cancel(timer);
+    if (next.blind) {
+      blindTimers = [
+        after(BLIND_AFTER_MS, () => {
+          blindTold = true;
+          everybody((connection) => connection.notify('blind', { sinceMs: blindSinceMs() }));
+        }),
+        after(BLIND_CLOSE_MS, () => {
+          blindTooLong = true;
+          everybody(endOfBlind);
+        }),
+      ];
+      return;
+    }
+    channels.advance(next.cursor);
+    blindTooLong = false;
+    if (!blindTold) return;
+    blindTold = false;
+    everybody((connection) => connection.notify('sighted', { cursor: next.cursor }));
+  });
+  const turns = bus.turns$.subscribe((turn) => channels.publish(turn));
+
+  const refuse = (
+    status: number,
+    detail: string,
+    headers: Readonly<Record<string, string>> = {},
+  ): Extract<UpgradeDecision, { readonly accept: false }> => ({
+    accept: false,
+    status,
+    body: problemBody(status, detail),
+    headers: {
+      'content-type': PROBLEM_TYPE,
+      'cache-control': 'no-store',
+      ...(status === 429 || status === 503 ? { 'retry-after': String(RETRY_AFTER_SECONDS) } : {}),
+      ...headers,
+    },
+  });
+  const isFull = (counts: Map<string, number>, key: string, most: number): boolean =>
+    most > 0 && (counts.get(key) ?? 0) >= most;
+  const isIdentityFull = ({ identity }: Grant): boolean =>
+    authenticator.mode !== 'none' && isFull(perIdentity, identity, limits.maxConnectionsPerIdentity);
+
+  const noRoom = ({ remoteAddress }: UpgradeRequest): UpgradeDecision | undefined => {
+    if (draining !== undefined || closed) return refuse(503, 'the relay is shutting down');
+    if (admitted >= limits.maxConnections) return refuse(503, 'the relay is full');
+    if (isFull(perAddress, remoteAddress, limits.maxConnectionsPerAddress))
+      return refuse(429, 'too many connections from this address');
+    return undefined;
+  };
+
+  const admit = async (request: UpgradeRequest): Promise<UpgradeDecision> => {
+    const problem = authorityProblem(request, { limits, authenticator });
+    if (problem !== undefined) return refuse(403, problem);
+    const before = noRoom(request);
+    if (before !== undefined) return before;
+    let grant: Grant | undefined = authenticator.anonymous;
+    const token = tokenOfHeaders(request.headers);
+    if (token !== undefined) {
+      try {
+        grant = await authenticator.authenticate(token);
+      } catch (thrown) {
+        const { code, message } = asSessionRelayError(thrown);
+        if (code === 'unauthenticated') return refuse(401, message, { 'www-authenticate': 'Bearer' });
+        log.error('a token could not be checked', { error: message });
+        return refuse(503, 'credentials cannot be checked now');
+      }
+      // Others may have come while the token was checked.
+      const now = noRoom(request);
+      if (now !== undefined) return now;
+    }
+    if (grant !== undefined && isIdentityFull(grant)) return refuse(429, 'too many connections of this identity');
+    return take(request, grant);
+  };
+
+  /** Counts it from here on, so that sockets that are still opening count too. */
+  const take = (request: UpgradeRequest, grant: Grant | undefined): UpgradeDecision => {
+    const { remoteAddress } = request;
+    admitted++;
+    change(perAddress, remoteAddress, 1);
+    let identity = grant?.identity;
+    if (identity !== undefined) change(perIdentity, identity, 1);
+    const leave = (): void => {
+      admitted--;
+      change(perAddress, remoteAddress, -1);
+      if (identity !== undefined) change(perIdentity, identity, -1);
+    };
+    const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((one) => one.trim());
+    return {
+      accept: true,
+      ...(offered.includes(SUBPROTOCOL) ? { protocol: SUBPROTOCOL } : {}),
+      abandoned: leave,
+      open(wire: Wire) {
+        const connection = createConnection({
+          wire,
+          grant,
+          bus,
+          channels,
+          authenticator,
+          limits,
+          clock,
+          log,
+          server: `session-relay/${options.version}`,
+          identified(next) {
+            if (identity === next.identity) return;
+            if (isIdentityFull(next)) {
+              throw new SessionRelayError('rate_limited', 'too many connections of this identity', {
+                data: { retryAfterMs: RETRY_AFTER_SECONDS * 1_000 },
+              });
+            }
+            if (identity !== undefined) change(perIdentity, identity, -1);
+            identity = next.identity;
+            change(perIdentity, identity, 1);
+          },
+          closed() {
+            connections.delete(connection);
+            leave();
+            if (connections.size === 0) drained?.();
+          },
+        });
+        connections.add(connection);
+        if (closed || draining !== undefined)
+          connection.close(CLOSE.goingAway, 'the relay is shutting down: connect again and resume');
+        else if (blindTold) connection.notify('blind', { sinceMs: blindSinceMs() });
+        if (blindTooLong) endOfBlind(connection);
+        return connection.handlers;
+      },
+    };
+  };
+
+  return {
+    limits,
+    upgrade: admit,
+    isDraining: () => draining !== undefined,
+    sight: () => sight,
+    counts: () => ({ connections: connections.size, groups: channels.size }),
+    drain({ timeoutMs }) {
+      draining ??= new Promise<void>((resolve) => {
+        drained = resolve;
+        if (connections.size === 0) {
+          resolve();
+          return;
+        }
+        everybody((connection) => {
+          const leaveInMs = timeoutMs * (DRAIN_FROM + random() * (DRAIN_TO - DRAIN_FROM));
+          connection.notify('draining', { retryAfterMs: Math.round(leaveInMs) });
+          after(leaveInMs, () =>
+            connection.close(CLOSE.goingAway, 'the relay is shutting down: connect again and resume'),
+          );
+        });
+        after(timeoutMs * ((1 + DRAIN_TO) / 2), resolve);
+      });
+      return draining;
+    },
+    close() {
+      if (closed) return;
+      closed = true;
+      everybody((connection) => connection.close(CLOSE.goingAway, 'the relay is shutting down'));
+      turns.unsubscribe();
+      sights.unsubscribe();
+      for (const timer of timers) timer.cancel();
+    },
+  };
+}
+
+function change(counts: Map<string, number>, key: string, by: number): void {
+  const next = (counts.get(key) ?? 0) + by;
+  if (next <= 0) counts.delete(key);
+  else counts.set(key, next);
+}

@@ -1,0 +1,62 @@
+/** What subscribers may cost (DESIGN of the configuration: `limits`). All have defaults. */
+export interface Limits {
+  readonly maxConnections: number;
+  /** 0: no limit. */
+  readonly maxConnectionsPerAddress: number;
+  /** 0: no limit. */
+  readonly maxConnectionsPerIdentity: number;
+  readonly trustProxy: boolean;
+  readonly handshakeTimeoutMs: number;
+  /** A larger inbound message closes with 1009. */
+  readonly maxPayloadBytes: number;
+  /** What one subscriber may leave unread. */
+  readonly maxBufferedBytes: number;
+  /** No downward progress for this long closes with 4408. */
+  readonly stallMs: number;
+  readonly maxChannels: number;
+  readonly maxRequestsPerSecond: number;
+  /** Web origins that may connect beside the relay's own. */
+  readonly origins: readonly string[];
+}
+
+export const DEFAULT_LIMITS: Limits = {
+  maxConnections: 100_000,
+  maxConnectionsPerAddress: 1_000,
+  maxConnectionsPerIdentity: 1_000,
+  trustProxy: false,
+  handshakeTimeoutMs: 10_000,
+  maxPayloadBytes: 64 * 1024,
+  maxBufferedBytes: 256 * 1024,
+  stallMs: 30_000,
+  maxChannels: 256,
+  maxRequestsPerSecond: 50,
+  origins: [],
+};
+
+/** Time of the subscriber protocol (PROTOCOL.md §4). */
+export const HEARTBEAT_MS = 15_000;
+export const AUTH_TIMEOUT_MS = 10_000;
+export const TOKEN_WARNING_MS = 60_000;
+/** A hub that cannot follow is told after this, and ends connections after the other. */
+export const BLIND_AFTER_MS = 1_000;
+export const BLIND_CLOSE_MS = 30_000;
+/** Errors in the protocol itself: the one after these within the window closes with 4400. */
+export const MAX_PROTOCOL_ERRORS = 10;
+export const PROTOCOL_ERROR_WINDOW_MS = 10_000;
+/** Over the request rate for this long closes with 4429. */
+export const OVER_RATE_MS = 10_000;
+/** Refusals further apart than this are not one stretch of being over the rate. */
+export const OVER_RATE_PAUSE_MS = 1_000;
+/** Requests of one connection that are being answered at once. */
+export const MAX_PENDING_REQUESTS = 64;
+
+/** Sizes of answers. */
+export const MAX_PAGE = 1_000;
+export const SNAPSHOT_STATES = 200;
+/** Frames of a replay that are handed to the socket at once; more wait until it has room. */
+export const REPLAY_BYTES = 32 * 1024;
+export const MAX_EVENTS_PAGE_BYTES = 128 * 1024;
+export const MAX_EVENTS_SCANNED = 10_000;
+export const MAX_PING_BYTES = 1_024;
+/** Journal events that a replay reads at once. */
+export const REPLAY_PAGE = 500;

@@ -1,0 +1,56 @@
+import type { Clock, Timer } from '../net/clock.js';
+
+/** Watches that what waits in a socket goes down, however slowly: any shrinking of the buffer is progress. */
+export interface StallWatch {
+  /** Looks at the buffer: before and after something is sent, and when the socket says that it drained. */
+  look(): void;
+  stop(): void;
+}
+
+export interface StallOptions {
+  readonly clock: Clock;
+  readonly stallMs: number;
+  readonly buffered: () => number;
+  /** Something waited for `stallMs` and nothing left. Called once. */
+  readonly stalled: () => void;
+}
+
+export function createStallWatch({ clock, stallMs, buffered, stalled }: StallOptions): StallWatch {
+  let level = 0;
+  let progressAt = 0;
+  let timer: Timer | undefined;
+  let stopped = false;
+
+  const stop = (): void => {
+    stopped = true;
+    timer?.cancel();
+    timer = undefined;
+  };
+  const arm = (inMs: number): void => {
+    timer = clock.setTimer(() => {
+      timer = undefined;
+      look();
+      if (level === 0 || stopped) return;
+      const leftMs = progressAt + stallMs - clock.monotonic();
+      if (leftMs > 0) arm(leftMs);
+      else {
+        stop();
+        stalled();
+      }
+    }, inMs);
+  };
+  const look = (): void => {
+    if (stopped) return;
+    const now = buffered();
+    if (now === 0) {
+      level = 0;
+      timer?.cancel();
+      timer = undefined;
+      return;
+    }
+    if (level === 0 || now < level) progressAt = clock.monotonic();
+    level = now;
+    if (timer === undefined) arm(stallMs);
+  };
+  return { look, stop };
+}

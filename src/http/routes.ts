@@ -1,0 +1,191 @@
+import { createHash } from 'node:crypto';
+import type { Bus } from '../bus/bus.js';
+import { authorityProblem, tokenOfHeaders } from '../edge/admission.js';
+import type { Authenticator } from '../edge/auth.js';
+import type { Edge } from '../edge/edge.js';
+import {
+  commandParams,
+  eventsParams,
+  getEvents,
+  getSession,
+  getSessions,
+  runCommand,
+  sessionsParams,
+} from '../edge/queries.js';
+import { parseParams } from '../edge/request.js';
+import { asSessionRelayError, messageOf, SessionRelayError } from '../errors.js';
+import type { Grant } from '../model/grant.js';
+import type { State } from '../model/session.js';
+import { decodeToken } from '../model/subject.js';
+import type { Log } from '../net/log.js';
+import { type HealthOptions, livez, readyz } from './health.js';
+import { json, text } from './json.js';
+import { problem, problemOf } from './problem.js';
+
+export interface RoutesOptions extends HealthOptions {
+  readonly bus: Bus;
+  readonly edge: Edge;
+  readonly authenticator: Authenticator;
+  readonly log: Log;
+}
+
+/** A fetch-style handler that never rejects. */
+export type Handler = (
+  request: Request,
+  peer: { readonly remoteAddress: string; readonly signal: AbortSignal },
+) => Promise<Response>;
+
+/** One path: which methods it serves, and whether it is served without credentials. */
+interface Route {
+  readonly methods: readonly string[];
+  readonly open?: boolean;
+  answer(request: Request, url: URL, grant: Grant, parameter: string): Promise<Response>;
+}
+
+/** Parts of PROTOCOL.md §5 that this version does not have. */
+const NOT_YET = /^\/(v1\/(stream|ticket|hooks(\/.*)?|asyncapi\.json|openapi\.json)|metrics)?$/;
+/** Where subscribers connect. */
+export const SOCKET_PATH = '/v1/ws';
+const NDJSON = 'application/x-ndjson';
+
+/** The HTTP side of a relay (PROTOCOL.md §5). */
+export function createRoutes(options: RoutesOptions): Handler {
+  const { bus, edge, authenticator, log } = options;
+  const nobody: Grant = { identity: '', channels: [], commands: [], fields: 'redacted' };
+
+  const find = (path: string): { readonly route: Route; readonly parameter: string } | undefined => {
+    const exact = routes[path];
+    if (exact !== undefined) return { route: exact, parameter: '' };
+    const [, key] = /^\/v1\/sessions\/([^/]+)$/.exec(path) ?? [];
+    return key === undefined ? undefined : { route: oneSession, parameter: key };
+  };
+
+  const oneSession: Route = {
+    methods: ['GET', 'HEAD'],
+    async answer(request, _url, grant, parameter) {
+      const state = await sessionOfPath(bus, grant, parameter);
+      const seen = 'lastSeenAt' in state ? (state.lastSeenAt ?? '') : '';
+      return cached(request, grant, `${state.cursor} ${seen}`, state);
+    },
+  };
+
+  const routes: Readonly<Record<string, Route>> = {
+    '/livez': { methods: ['GET', 'HEAD'], open: true, answer: () => Promise.resolve(livez(options)) },
+    '/readyz': {
+      methods: ['GET', 'HEAD'],
+      open: true,
+      answer: (_request, url) => readyz(options, url.searchParams.get('sources') === '1'),
+    },
+    '/v1/sessions': {
+      methods: ['GET', 'HEAD'],
+      async answer(request, url, grant) {
+        const page = await getSessions(bus, grant, parseParams(sessionsParams, queryOf(url)));
+        return cached(request, grant, `${page.cursor}${url.search}`, page);
+      },
+    },
+    '/v1/events': {
+      methods: ['GET', 'HEAD'],
+      async answer(request, url, grant) {
+        const page = await getEvents(bus, grant, parseParams(eventsParams, queryOf(url)));
+        if (!(request.headers.get('accept') ?? '').includes(NDJSON)) return json(200, page);
+        const lines = page.events.map((event) => `${JSON.stringify(event)}\n`).join('');
+        const next = page.next === undefined ? {} : { 'session-relay-next': page.next };
+        return text(200, lines, {
+          'content-type': NDJSON,
+          'session-relay-cursor': page.cursor,
+          'session-relay-complete': String(page.complete),
+          ...next,
+        });
+      },
+    },
+    '/v1/commands': {
+      methods: ['POST'],
+      async answer(request, _url, grant) {
+        const [type] = (request.headers.get('content-type') ?? '').split(';');
+        if (type?.trim().toLowerCase() !== 'application/json')
+          return problem(415, 'a command is sent as application/json');
+        return json(200, await runCommand(bus, grant, parseParams(commandParams, await bodyOf(request))));
+      },
+    },
+  };
+
+  return async (request, { remoteAddress }) => {
+    let grant = nobody;
+    try {
+      const url = new URL(request.url);
+      const headers = Object.fromEntries(request.headers);
+      const found = find(url.pathname);
+      // Health is asked by address, from wherever the orchestrator is.
+      const refused =
+        found?.route.open === true
+          ? undefined
+          : authorityProblem({ headers, remoteAddress }, { limits: edge.limits, authenticator });
+      if (refused !== undefined) return problem(403, refused);
+      if (found === undefined) return notFound(url.pathname);
+      const { route, parameter } = found;
+      if (!route.methods.includes(request.method)) {
+        const allow = route.methods.join(', ');
+        return problem(405, `${url.pathname} is served for ${allow}`, { headers: { allow } });
+      }
+      if (route.open !== true) grant = await grantOf(headers);
+      return await route.answer(request, url, grant, parameter);
+    } catch (thrown) {
+      if (asSessionRelayError(thrown).code === 'internal') log.error('a request failed', { error: messageOf(thrown) });
+      return problemOf(thrown, grant.fields);
+    }
+  };
+
+  async function grantOf(headers: Readonly<Record<string, string>>): Promise<Grant> {
+    const token = tokenOfHeaders(headers);
+    if (token !== undefined) return authenticator.authenticate(token);
+    if (authenticator.anonymous !== undefined) return authenticator.anonymous;
+    throw new SessionRelayError('unauthenticated', 'give a token: Authorization: Bearer …');
+  }
+}
+
+function notFound(path: string): Response {
+  const shown = path.slice(0, 128);
+  if (path === SOCKET_PATH) return problem(426, `${shown} is a WebSocket`, { headers: { upgrade: 'websocket' } });
+  if (NOT_YET.test(path)) return problem(501, `${shown} is not in this version of the relay`);
+  return problem(404, `there is nothing at ${shown}`);
+}
+
+/** A token may hold `%2E` of its own; a client that knows no better may have encoded the whole key once more. */
+async function sessionOfPath(bus: Bus, grant: Grant, parameter: string): Promise<State> {
+  try {
+    return await getSession(bus, grant, parameter);
+  } catch (thrown) {
+    const decoded = decodeToken(parameter);
+    if (asSessionRelayError(thrown).code !== 'not_found' || decoded === parameter) throw thrown;
+    return getSession(bus, grant, decoded);
+  }
+}
+
+/** A parameter that is given twice becomes a list, which no schema takes: none is passed over without a word. */
+function queryOf(url: URL): Readonly<Record<string, unknown>> {
+  const query = new Map<string, unknown>();
+  for (const [name, value] of url.searchParams) {
+    const read = name === 'limit' && /^\d+$/.test(value) ? Number(value) : value;
+    query.set(name, query.has(name) ? [query.get(name), read] : read);
+  }
+  return Object.fromEntries(query);
+}
+
+async function bodyOf(request: Request): Promise<unknown> {
+  try {
+    return await request.json();
+  } catch {
+    throw new SessionRelayError('invalid_params', 'the body is not JSON');
+  }
+}
+
+/** A weak ETag over what the answer depends on; 304 where the client has it already. */
+function cached(request: Request, grant: Grant, version: string, body: unknown): Response {
+  const basis = JSON.stringify([version, grant.identity, grant.channels, grant.fields]);
+  const etag = `W/"${createHash('sha256').update(basis).digest('base64url').slice(0, 22)}"`;
+  const headers = { etag, vary: 'Authorization', 'cache-control': 'private, no-cache' };
+  const known = (request.headers.get('if-none-match') ?? '').split(',').map((one) => one.trim());
+  if (known.some((one) => one === '*' || one === etag || `W/${one}` === etag))
+    return new Response(null, { status: 304, headers });
+  return json(200, body, headers);
+}

@@ -1,0 +1,185 @@
+import type { HttpResponse } from 'uWebSockets.js';
+import { STATUS_CODES } from 'node:http';
+import { BODY_TOO_LATE, FAULT, type Refusal, TOO_LARGE, UNREADABLE } from './refusal.js';
+import type { ListenOptions, TransportHandlers } from './transport.js';
+
+/** What is read of a request at once: uWebSockets.js takes it away when its handler returns. */
+export interface RequestHead {
+  readonly method: string;
+  /** Path and query. */
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly remoteAddress: string;
+}
+
+/** Headers that uWebSockets.js writes itself. */
+const OWN_HEADERS: ReadonlySet<string> = new Set(['content-length', 'transfer-encoding', 'connection']);
+
+/** Answers one request by a fetch-style handler. */
+export function serve(
+  response: HttpResponse,
+  head: RequestHead,
+  options: ListenOptions,
+  handlers: TransportHandlers,
+): void {
+  const exchange = createExchange(response, head.method);
+  const answer = (body: Buffer<ArrayBuffer> | undefined): void => {
+    const { method, headers, remoteAddress } = head;
+    let request: Request;
+    try {
+      const target = new URL(head.url, `http://${headers.host ?? 'relay'}`);
+      request = new Request(target, { method, headers, ...(body === undefined ? {} : { body }) });
+    } catch {
+      return exchange.refuse(UNREADABLE);
+    }
+    const asked = async (): Promise<Response> => handlers.fetch(request, { remoteAddress, signal: exchange.signal });
+    void asked().then(
+      (answered) => exchange.send(answered),
+      () => exchange.refuse(FAULT),
+    );
+  };
+  if (head.method === 'GET' || head.method === 'HEAD') return answer(undefined);
+  if (Number(head.headers['content-length'] ?? 0) > options.maxBodyBytes) return exchange.refuse(TOO_LARGE);
+  return readBody(response, exchange, options, answer);
+}
+
+/** One response: knows when it is over, after which the native object must not be touched. */
+interface Exchange {
+  readonly signal: AbortSignal;
+  readonly isOver: () => boolean;
+  refuse(refusal: Refusal): void;
+  send(answer: Response): Promise<void>;
+}
+
+function createExchange(response: HttpResponse, method: string): Exchange {
+  const gone = new AbortController();
+  let over = false;
+  let wake: (() => void) | undefined;
+  response.onAborted(() => {
+    over = true;
+    gone.abort();
+    wake?.();
+  });
+  response.onWritable(() => {
+    wake?.();
+    return true;
+  });
+
+  const begin = (answer: Response): void => {
+    response.writeStatus(statusLine(answer.status));
+    for (const [name, value] of answer.headers) if (!OWN_HEADERS.has(name)) response.writeHeader(name, value);
+  };
+  const whole = (answer: Response, body: Uint8Array): void => {
+    over = true;
+    response.cork(() => {
+      begin(answer);
+      response.end(body);
+    });
+  };
+  const withoutBody = (answer: Response): void => {
+    over = true;
+    const length = answer.headers.get('content-length');
+    response.cork(() => {
+      begin(answer);
+      response.endWithoutBody(length === null ? undefined : Number(length));
+    });
+  };
+  /** Chunk by chunk, the next one only when the one before has gone down: an endless body costs one chunk. */
+  const stream = async (answer: Response, body: ReadableStream<Uint8Array>): Promise<void> => {
+    const reader = body.getReader();
+    response.cork(() => begin(answer));
+    try {
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (over) return;
+        if (done) break;
+        if (value.byteLength === 0) continue;
+        let isRoomy = true;
+        response.cork(() => {
+          isRoomy = response.write(value);
+        });
+        if (!isRoomy) {
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+          wake = undefined;
+        }
+        if (over) return;
+      }
+      over = true;
+      response.cork(() => response.end());
+    } catch {
+      // The body failed midway: the peer must not take what it has for the whole.
+      if (!over) {
+        over = true;
+        response.close();
+      }
+    } finally {
+      if (over) await reader.cancel().catch(() => undefined);
+    }
+  };
+
+  return {
+    signal: gone.signal,
+    isOver: () => over,
+    refuse(refusal) {
+      if (over) return;
+      over = true;
+      refuse(response, refusal, true);
+    },
+    async send(answer) {
+      if (over) return void answer.body?.cancel().catch(() => undefined);
+      if (answer.body === null) return withoutBody(answer);
+      if (method === 'HEAD') {
+        withoutBody(answer);
+        return void answer.body.cancel().catch(() => undefined);
+      }
+      // Its length being known, the body is there already.
+      if (!answer.headers.has('content-length')) return stream(answer, answer.body);
+      const body = new Uint8Array(await answer.arrayBuffer());
+      if (!over) whole(answer, body);
+      return undefined;
+    },
+  };
+}
+
+function readBody(
+  response: HttpResponse,
+  exchange: Exchange,
+  { maxBodyBytes, handshakeTimeoutMs }: ListenOptions,
+  done: (body: Buffer<ArrayBuffer> | undefined) => void,
+): void {
+  const parts: Buffer<ArrayBuffer>[] = [];
+  let bytes = 0;
+  const late = setTimeout(() => exchange.refuse(BODY_TOO_LATE), handshakeTimeoutMs);
+  exchange.signal.addEventListener('abort', () => clearTimeout(late), { once: true });
+  response.onData((chunk, isLast) => {
+    if (exchange.isOver()) return;
+    bytes += chunk.byteLength;
+    if (bytes > maxBodyBytes) {
+      clearTimeout(late);
+      exchange.refuse(TOO_LARGE);
+      return;
+    }
+    // Copied: the memory is uWebSockets.js' own.
+    if (chunk.byteLength > 0) parts.push(Buffer.from(chunk.slice(0)));
+    if (!isLast) return;
+    clearTimeout(late);
+    done(bytes === 0 ? undefined : Buffer.concat(parts));
+  });
+}
+
+/** Answers and closes the connection: what was not read of the request must not be taken for the next one. */
+export function refuse(response: HttpResponse, { status, headers, body }: Refusal, closeConnection: boolean): void {
+  response.cork(() => {
+    response.writeStatus(statusLine(status));
+    for (const [name, value] of Object.entries({ 'content-type': 'text/plain', ...headers }))
+      response.writeHeader(name, value);
+    response.end(body, closeConnection);
+  });
+}
+
+/** `404 Not Found`, as the status line has it. */
+function statusLine(status: number): string {
+  return `${status} ${STATUS_CODES[status] ?? 'Error'}`;
+}

@@ -1,0 +1,96 @@
+import type { WebSocket } from 'uWebSockets.js';
+import type { SendOutcome, Wire, WireHandlers } from '../edge/wire.js';
+import { closeReason } from './refusal.js';
+
+/** How long a peer may take to read what is queued before its close frame; then the socket is dropped. */
+const CLOSE_GRACE_MS = 30_000;
+const SENT = 1;
+const QUEUED = 0;
+
+/** The one owner of a native socket, which must never be touched after its close event: this knows when that was. */
+export interface UwsWire extends Wire {
+  /** Who listens; what happened before (a socket that closed while it was being opened) is told now. */
+  attach(handlers: WireHandlers): void;
+  received(text: string | undefined, bytes: number): void;
+  drained(): void;
+  ended(code: number, reason: string): void;
+}
+
+export function createUwsWire(
+  socket: WebSocket<unknown>,
+  { remoteAddress, maxBufferedBytes }: { readonly remoteAddress: string; readonly maxBufferedBytes: number },
+): UwsWire {
+  let state: 'open' | 'closing' | 'closed' = 'open';
+  let handlers: WireHandlers | undefined;
+  let end: { readonly code: number; readonly reason: string } | undefined;
+  /** The close frame that waits for the queue before it. */
+  let farewell: { readonly code: number; readonly reason: string } | undefined;
+  let grace: NodeJS.Timeout | undefined;
+
+  const finish = (code: number, reason: string): void => {
+    if (state !== 'closed') socket.end(code, reason);
+  };
+  const terminate = (): void => {
+    if (state === 'closed') return;
+    state = 'closing';
+    socket.close();
+  };
+
+  return {
+    remoteAddress,
+    get isOpen() {
+      return state === 'open';
+    },
+    buffered: () => (state === 'closed' ? 0 : socket.getBufferedAmount()),
+    send(message): SendOutcome {
+      if (state !== 'open') return 'closed';
+      if (socket.getBufferedAmount() > maxBufferedBytes) return 'refused';
+      const outcome = socket.send(message, false, false);
+      if (outcome === SENT) return 'sent';
+      return outcome === QUEUED ? 'queued' : 'refused';
+    },
+    cork(task) {
+      if (state === 'closed') return task();
+      let failure: { readonly thrown: unknown } | undefined;
+      socket.cork(() => {
+        try {
+          task();
+        } catch (thrown) {
+          failure = { thrown };
+        }
+      });
+      if (failure !== undefined) throw failure.thrown;
+      return undefined;
+    },
+    close(code, reason) {
+      if (state !== 'open') return;
+      state = 'closing';
+      const text = closeReason(reason);
+      if (socket.getBufferedAmount() === 0) return finish(code, text);
+      // Behind what is queued: above its limit uWebSockets.js would drop the close frame and cut the queue off.
+      farewell = { code, reason: text };
+      grace = setTimeout(terminate, CLOSE_GRACE_MS);
+      return undefined;
+    },
+    terminate,
+    attach(next) {
+      handlers = next;
+      if (end !== undefined) next.closed(end.code, end.reason);
+    },
+    received(text, bytes) {
+      if (state === 'open') handlers?.message(text, bytes);
+    },
+    drained() {
+      if (state === 'open') handlers?.drained();
+      else if (farewell !== undefined && state === 'closing' && socket.getBufferedAmount() === 0)
+        finish(farewell.code, farewell.reason);
+    },
+    ended(code, reason) {
+      if (state === 'closed') return;
+      state = 'closed';
+      clearTimeout(grace);
+      if (handlers === undefined) end = { code, reason };
+      else handlers.closed(code, reason);
+    },
+  };
+}

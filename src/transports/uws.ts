@@ -1,0 +1,202 @@
+import type { HttpRequest, HttpResponse, TemplatedApp, us_listen_socket, us_socket_context_t } from 'uWebSockets.js';
+import { createServer } from 'node:net';
+import { z } from 'zod';
+import type { UpgradeDecision } from '../edge/wire.js';
+import { messageOf, SessionRelayError } from '../errors.js';
+import { originOf, peerAddress, portTaken } from './address.js';
+import { FAULT, NOT_ACCEPTING } from './refusal.js';
+import type { Listening, ListenOptions, Transport, TransportHandlers } from './transport.js';
+import { type RequestHead, refuse, serve } from './uws-http.js';
+import { createUwsWire, type UwsWire } from './uws-wire.js';
+
+/** Headers that mean something once only: the first counts, as in node:http. Others are joined. */
+const ONCE: ReadonlySet<string> = new Set(['host', 'authorization', 'content-type', 'content-length', 'user-agent']);
+/** uWebSockets.js reads 4 KiB of headers unless told otherwise before it loads; tokens are longer than that. */
+const MAX_HEADER_BYTES = 16 * 1024;
+/**
+ * A message over uWebSockets.js' own limit ends in a bare TCP close, which a subscriber sees as 1006. So its limit is
+ * set above ours, and what lies between is answered with the close code that says why.
+ */
+const MIN_NATIVE_PAYLOAD_BYTES = 1024 * 1024 + 1;
+/**
+ * Seconds without a frame from the peer after which it is pinged, and given up without a pong. Subscribers may be quiet
+ * for ever and every WebSocket library answers pings by itself, so this ends only peers that are gone, and sockets
+ * whose peer never closes its half after our close frame.
+ */
+const IDLE_SECONDS = 960;
+/** Close frames that were written just now get this long to leave before sockets are torn down. */
+const LINGER_MS = 100;
+
+const natives = z.object({ LIBUS_LISTEN_EXCLUSIVE_PORT: z.number() });
+type Uws = typeof import('uWebSockets.js');
+/** What the binary takes; the package's types leave out a host together with listen options. */
+type ListenExclusively = (
+  host: string,
+  port: number,
+  options: number,
+  done: (socket: us_listen_socket | false) => void,
+) => TemplatedApp;
+
+interface SocketData {
+  readonly decision: Extract<UpgradeDecision, { readonly accept: true }>;
+  readonly remoteAddress: string;
+  wire?: UwsWire;
+}
+
+/** uWebSockets.js. Rejects with `not_available` and the reason where its binary does not load. */
+export async function createUwsTransport(): Promise<Transport> {
+  process.env.UWS_HTTP_MAX_HEADERS_SIZE ??= String(MAX_HEADER_BYTES);
+  let uws: Uws;
+  let exclusive: number;
+  try {
+    uws = await import('uWebSockets.js');
+    exclusive = natives.parse(uws).LIBUS_LISTEN_EXCLUSIVE_PORT;
+  } catch (cause) {
+    const [why] = messageOf(cause).split('\n').slice(-1);
+    throw new SessionRelayError('not_available', `uWebSockets.js does not load here: ${why ?? ''}`, { cause });
+  }
+  return { kind: 'uws', listen: (options, handlers) => listen(uws, exclusive, options, handlers) };
+}
+
+async function listen(
+  uws: Uws,
+  exclusive: number,
+  options: ListenOptions,
+  handlers: TransportHandlers,
+): Promise<Listening> {
+  const { host, maxPayloadBytes, maxBufferedBytes } = options;
+  const app = uws.App();
+  let accepting = true;
+  let lastEndAt = Number.NEGATIVE_INFINITY;
+
+  app.ws<SocketData>(options.path, {
+    maxPayloadLength: Math.max(maxPayloadBytes + 1, MIN_NATIVE_PAYLOAD_BYTES),
+    // The wire refuses above `maxBufferedBytes` itself and looks at every outcome, so nothing of ours is ever skipped
+    // here: there is no `dropped` handler, which could not tell a message from a pong.
+    maxBackpressure: maxBufferedBytes,
+    closeOnBackpressureLimit: false,
+    idleTimeout: IDLE_SECONDS,
+    sendPingsAutomatically: true,
+    upgrade(response, request, context) {
+      if (!accepting) return refuse(response, NOT_ACCEPTING, true);
+      return upgrade(response, request, context, options, handlers);
+    },
+    open(socket) {
+      const data = socket.getUserData();
+      data.wire = createUwsWire(socket, { ...options, remoteAddress: data.remoteAddress });
+      data.wire.attach(data.decision.open(data.wire));
+    },
+    message(socket, bytes, isBinary) {
+      const { wire } = socket.getUserData();
+      if (bytes.byteLength > maxPayloadBytes) wire?.close(1009, `a message has at most ${maxPayloadBytes} bytes`);
+      else wire?.received(isBinary ? undefined : Buffer.from(bytes).toString('utf8'), bytes.byteLength);
+    },
+    drain(socket) {
+      socket.getUserData().wire?.drained();
+    },
+    close(socket, code, reason) {
+      lastEndAt = performance.now();
+      socket.getUserData().wire?.ended(code, Buffer.from(reason).toString('utf8'));
+    },
+  });
+  app.any('/*', (response, request) => {
+    if (!accepting) return refuse(response, NOT_ACCEPTING, true);
+    return serve(response, headOf(response, request, options), options, handlers);
+  });
+
+  const token = await listenOn(app, exclusive, options);
+  const port = uws.us_socket_local_port(token);
+  const stopAccepting = (): void => {
+    if (!accepting) return;
+    accepting = false;
+    uws.us_listen_socket_close(token);
+  };
+  let closed: Promise<void> | undefined;
+  return {
+    url: originOf(host, port),
+    port,
+    stopAccepting,
+    close() {
+      closed ??= (async () => {
+        stopAccepting();
+        const lingerMs = lastEndAt + LINGER_MS - performance.now();
+        if (lingerMs > 0) await new Promise<void>((resolve) => setTimeout(resolve, lingerMs));
+        app.close();
+      })();
+      return closed;
+    },
+  };
+}
+
+/** uWebSockets.js says only that it could not listen: why is asked of Node. */
+function listenOn(app: TemplatedApp, exclusive: number, { host, port }: ListenOptions): Promise<us_listen_socket> {
+  return new Promise((resolve, reject) => {
+    (app.listen as unknown as ListenExclusively).call(app, host, port, exclusive, (token) => {
+      if (token !== false) return resolve(token);
+      app.close();
+      const probe = createServer();
+      const taken = (cause?: unknown): void => {
+        reject(new SessionRelayError('port_in_use', portTaken(host, port), { cause }));
+      };
+      probe.once('error', (cause: NodeJS.ErrnoException) => {
+        if (cause.code === 'EADDRINUSE') taken(cause);
+        else reject(cause);
+      });
+      probe.listen({ host, port, exclusive: true }, () => probe.close(() => taken()));
+      return undefined;
+    });
+  });
+}
+
+/** The decision may take its time; what it needs of the request is read before, as the request is gone after this call. */
+function upgrade(
+  response: HttpResponse,
+  request: HttpRequest,
+  context: us_socket_context_t,
+  options: ListenOptions,
+  handlers: TransportHandlers,
+): void {
+  const { url, headers, remoteAddress } = headOf(response, request, options);
+  const key = request.getHeader('sec-websocket-key');
+  const extensions = request.getHeader('sec-websocket-extensions');
+  let gone = false;
+  response.onAborted(() => {
+    gone = true;
+  });
+  const decided = async (): Promise<UpgradeDecision> => handlers.upgrade({ url, headers, remoteAddress });
+  void decided().then(
+    (decision) => {
+      if (gone) {
+        if (decision.accept) decision.abandoned();
+        return;
+      }
+      if (!decision.accept) return refuse(response, { headers: {}, ...decision }, true);
+      const data: SocketData = { decision, remoteAddress };
+      response.cork(() => response.upgrade(data, key, decision.protocol ?? '', extensions, context));
+    },
+    () => {
+      if (!gone) refuse(response, FAULT, true);
+    },
+  );
+}
+
+function headOf(response: HttpResponse, request: HttpRequest, { trustProxy }: ListenOptions): RequestHead {
+  const headers: Record<string, string> = {};
+  request.forEach((name, value) => {
+    const before = headers[name];
+    if (before === undefined) headers[name] = value;
+    else if (!ONCE.has(name)) headers[name] = `${before}, ${value}`;
+  });
+  // Without a question mark it is undefined, whatever the types say.
+  const query: string | undefined = request.getQuery();
+  return {
+    method: request.getCaseSensitiveMethod(),
+    url: `${request.getUrl()}${query === undefined || query === '' ? '' : `?${query}`}`,
+    headers,
+    remoteAddress: peerAddress(
+      Buffer.from(response.getRemoteAddressAsText()).toString('latin1'),
+      headers['x-forwarded-for'],
+      trustProxy,
+    ),
+  };
+}

@@ -1,0 +1,88 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
+import { peerAddress } from './address.js';
+import { FAULT, type Refusal, TOO_LARGE, UNREADABLE } from './refusal.js';
+import type { ListenOptions, TransportHandlers } from './transport.js';
+
+/** Answers one request by a fetch-style handler. */
+export async function serve(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: ListenOptions,
+  handlers: TransportHandlers,
+): Promise<void> {
+  const gone = new AbortController();
+  response.once('close', () => gone.abort());
+  response.on('error', () => response.destroy());
+  const remoteAddress = peerAddress(
+    request.socket.remoteAddress ?? '',
+    request.headers['x-forwarded-for']?.toString(),
+    options.trustProxy,
+  );
+  const method = request.method ?? 'GET';
+  const hasBody = method !== 'GET' && method !== 'HEAD' && request.headers.upgrade === undefined;
+  const body = hasBody ? await readBody(request, options.maxBodyBytes) : Buffer.alloc(0);
+  if (body === 'gone' || response.destroyed) return;
+  if (body === 'too large') return refuseRequest(response, TOO_LARGE);
+  let target: Request;
+  try {
+    target = new Request(new URL(request.url ?? '/', `http://${request.headers.host ?? 'relay'}`), {
+      method,
+      headers: flatHeaders(request),
+      ...(body.length === 0 ? {} : { body }),
+    });
+  } catch {
+    return refuseRequest(response, UNREADABLE);
+  }
+  try {
+    await send(response, await handlers.fetch(target, { remoteAddress, signal: gone.signal }), method);
+  } catch {
+    if (response.headersSent) response.destroy();
+    else refuseRequest(response, FAULT);
+  }
+}
+
+async function send(response: ServerResponse, answer: Response, method: string): Promise<void> {
+  if (response.destroyed) return void answer.body?.cancel().catch(() => undefined);
+  response.writeHead(answer.status, Object.fromEntries(answer.headers));
+  if (answer.body === null || method === 'HEAD') {
+    response.end();
+    return void answer.body?.cancel().catch(() => undefined);
+  }
+  const stream = Readable.fromWeb(answer.body);
+  // A body that fails midway must not be taken for the whole.
+  stream.on('error', () => response.destroy());
+  response.once('close', () => stream.destroy());
+  stream.pipe(response);
+}
+
+/** Answers and closes the connection: what was not read of the request must not be taken for the next one. */
+export function refuseRequest(response: ServerResponse, { status, headers, body }: Refusal): void {
+  response.writeHead(status, { ...headers, connection: 'close', 'content-length': Buffer.byteLength(body) }).end(body);
+}
+
+export function flatHeaders(request: IncomingMessage): Readonly<Record<string, string>> {
+  const entries = Object.entries(request.headers).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, Array.isArray(value) ? value.join(', ') : value] as const],
+  );
+  return Object.fromEntries(entries);
+}
+
+async function readBody(request: IncomingMessage, most: number): Promise<Buffer<ArrayBuffer> | 'too large' | 'gone'> {
+  if (Number(request.headers['content-length'] ?? 0) > most) return 'too large';
+  const parts: Uint8Array[] = [];
+  let bytes = 0;
+  return new Promise((resolve) => {
+    request.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes <= most) parts.push(chunk);
+      else {
+        request.pause();
+        resolve('too large');
+      }
+    });
+    request.once('end', () => resolve(Buffer.concat(parts)));
+    request.once('error', () => resolve('gone'));
+    request.once('close', () => resolve('gone'));
+  });
+}

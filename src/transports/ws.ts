@@ -1,0 +1,145 @@
+import { createServer, type IncomingMessage, type Server, ServerResponse, STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import { WebSocketServer } from 'ws';
+import type { UpgradeDecision } from '../edge/wire.js';
+import { SessionRelayError } from '../errors.js';
+import { originOf, peerAddress, portTaken } from './address.js';
+import { FAULT, NOT_ACCEPTING, type Refusal } from './refusal.js';
+import type { Listening, ListenOptions, Transport, TransportHandlers } from './transport.js';
+import { flatHeaders, refuseRequest, serve } from './ws-http.js';
+import { attachWsWire } from './ws-wire.js';
+
+const MAX_HEADER_BYTES = 16 * 1024;
+/** Sockets that are in their closing handshake get this long before they are torn down. */
+const LINGER_MS = 1_000;
+
+/** `ws` over node:http: everywhere where Node runs. */
+export function createWsTransport(): Transport {
+  return { kind: 'ws', listen };
+}
+
+async function listen(options: ListenOptions, handlers: TransportHandlers): Promise<Listening> {
+  const { host, port, handshakeTimeoutMs } = options;
+  const sockets = new Set<Socket>();
+  const upgraded = new Set<{ readonly socket: Socket; readonly isClosing: () => boolean }>();
+  const decided = new WeakMap<IncomingMessage, string>();
+  const server = createServer({
+    maxHeaderSize: MAX_HEADER_BYTES,
+    headersTimeout: handshakeTimeoutMs,
+    requestTimeout: handshakeTimeoutMs,
+    connectionsCheckingInterval: Math.max(100, Math.min(1_000, handshakeTimeoutMs / 2)),
+  });
+  const webSockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: options.maxPayloadBytes,
+    perMessageDeflate: false,
+    clientTracking: false,
+    // The edge has decided; ws only has to echo it.
+    handleProtocols: (_offered, request) => decided.get(request) ?? false,
+  });
+  let accepting = true;
+
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  server.on('request', (request, response) => {
+    if (accepting) void serve(request, response, options, handlers);
+    else refuseRequest(response, NOT_ACCEPTING);
+  });
+  server.on('upgrade', (request: IncomingMessage, socket: Socket, head) => {
+    socket.on('error', () => socket.destroy());
+    if (!accepting) return refuseSocket(socket, NOT_ACCEPTING);
+    if ((request.url ?? '/').split('?', 1)[0] !== options.path) return serveUpgradeElsewhere(request, socket);
+    const remoteAddress = addressOf(request, options);
+    const decide = async (): Promise<UpgradeDecision> =>
+      handlers.upgrade({ url: request.url ?? '/', headers: flatHeaders(request), remoteAddress });
+    decide().then(
+      (decision) => {
+        if (!decision.accept) return refuseSocket(socket, { headers: {}, ...decision });
+        if (socket.destroyed) return decision.abandoned();
+        let opened = false;
+        socket.once('close', () => {
+          if (!opened) decision.abandoned();
+        });
+        if (decision.protocol !== undefined) decided.set(request, decision.protocol);
+        webSockets.handleUpgrade(request, socket, head, (webSocket) => {
+          opened = true;
+          const entry = { socket, isClosing: () => webSocket.readyState !== webSocket.OPEN };
+          upgraded.add(entry);
+          webSocket.once('close', () => upgraded.delete(entry));
+          attachWsWire(webSocket, socket, decision.open, { ...options, remoteAddress });
+        });
+      },
+      () => refuseSocket(socket, FAULT),
+    );
+  });
+
+  /** A request that asks for an upgrade where there is none is a request like any other. */
+  const serveUpgradeElsewhere = (request: IncomingMessage, socket: Socket): void => {
+    const response = new ServerResponse(request);
+    response.shouldKeepAlive = false;
+    response.assignSocket(socket);
+    response.once('finish', () => socket.end());
+    void serve(request, response, options, handlers);
+  };
+
+  const actual = await listenOn(server, host, port);
+  let closed: Promise<void> | undefined;
+  let stopped: Promise<void> | undefined;
+  const stopAccepting = (): Promise<void> => {
+    accepting = false;
+    stopped ??= new Promise((resolve) => server.close(() => resolve()));
+    return stopped;
+  };
+  return {
+    url: originOf(host, actual),
+    port: actual,
+    stopAccepting() {
+      void stopAccepting();
+    },
+    close() {
+      closed ??= (async () => {
+        const free = stopAccepting();
+        for (const { socket, isClosing } of upgraded) if (!isClosing()) socket.destroy();
+        server.closeAllConnections();
+        const ending = setTimeout(() => {
+          for (const socket of sockets) socket.destroy();
+        }, LINGER_MS);
+        if (upgraded.size === 0) for (const socket of sockets) socket.destroy();
+        await free;
+        clearTimeout(ending);
+      })();
+      return closed;
+    },
+  };
+}
+
+function addressOf(request: IncomingMessage, { trustProxy }: ListenOptions): string {
+  return peerAddress(request.socket.remoteAddress ?? '', request.headers['x-forwarded-for']?.toString(), trustProxy);
+}
+
+async function listenOn(server: Server, host: string, port: number): Promise<number> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause: NodeJS.ErrnoException) => {
+      reject(
+        cause.code === 'EADDRINUSE' ? new SessionRelayError('port_in_use', portTaken(host, port), { cause }) : cause,
+      );
+    });
+    server.listen({ host, port, exclusive: true }, resolve);
+  });
+  const bound = server.address();
+  return typeof bound === 'object' && bound !== null ? bound.port : port;
+}
+
+function refuseSocket(socket: Socket, { status, body, headers }: Refusal): void {
+  if (socket.destroyed) return;
+  const all = {
+    'content-type': 'text/plain',
+    ...headers,
+    'content-length': String(Buffer.byteLength(body)),
+    connection: 'close',
+  };
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Error'}\r\n${lines.join('')}\r\n${body}`);
+}
