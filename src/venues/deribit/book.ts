@@ -1,0 +1,64 @@
+import { type EventData, type EventType, type Fact, SOURCE_TOKEN } from '../../model/event.js';
+import type { Json } from '../../model/json.js';
+import type { FactBatch } from '../venue.js';
+import { emptyMapperState, type Frame, type MapperState, mapFrame } from './mapper.js';
+
+/** A fact of one source, before its source, session and generation are added. */
+export type Told<T extends EventType = EventType> = {
+  readonly [K in T]: { readonly type: K; readonly data: EventData<K>; readonly key?: string };
+}[T];
+
+/** Tells facts as one batch, with what to remember in the same transaction. */
+export type Tell = (facts: readonly Told[], memory?: { readonly [key: string]: Json }) => void;
+
+/** Everything that a source tells goes through here: named, numbered, in order. */
+export interface Book {
+  readonly tell: Tell;
+  /** Takes in one frame and tells what follows from it. */
+  map(frame: Frame): void;
+  /** Takes in one frame; what follows from it is for the caller's own batch. */
+  mapped(frame: Frame): readonly Told[];
+  readonly state: MapperState;
+}
+
+/** What concerns the source as a whole. */
+const OF_SOURCE = /^(link|venue|account|source)\./;
+
+export function createBook(options: {
+  readonly source: string;
+  /** The session's token. */
+  readonly session: string;
+  readonly generation: () => number;
+  readonly out: (batch: FactBatch) => void;
+}): Book {
+  const { source, session, generation, out } = options;
+  let state = emptyMapperState(source, session);
+
+  const tell: Tell = (facts, memory) => {
+    if (facts.length === 0 && memory === undefined) return;
+    const named = facts.map(
+      (fact) =>
+        ({
+          source,
+          session: OF_SOURCE.test(fact.type) ? SOURCE_TOKEN : session,
+          generation: generation(),
+          ...fact,
+        }) as Fact,
+    );
+    out({ facts: named, ...(memory === undefined ? {} : { memory }) });
+  };
+  const mapped = (frame: Frame): readonly Fact[] => {
+    const [after, facts] = mapFrame(state, frame, generation());
+    state = after;
+    return facts;
+  };
+
+  return {
+    tell,
+    map: (frame) => tell(mapped(frame)),
+    mapped,
+    get state() {
+      return state;
+    },
+  };
+}

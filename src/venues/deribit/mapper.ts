@@ -1,0 +1,267 @@
+import { type EventData, type EventType, type Fact, SOURCE_TOKEN } from '../../model/event.js';
+import { sampleOf } from '../../model/grant.js';
+import type { Json } from '../../model/json.js';
+import { CODE } from './failures.js';
+import {
+  CHANNEL,
+  type PlatformState,
+  parseAccessLog,
+  parseHeartbeat,
+  parsePlatformState,
+  parsePublicMethods,
+  parseStatus,
+  parseSubscription,
+  parseUserLock,
+  parseUserLocks,
+} from './messages.js';
+
+/** What the venue has said of itself and of the account, as far as it decides what is news. */
+export interface MapperState {
+  readonly source: string;
+  /** The session's token. */
+  readonly session: string;
+  /**
+   * Whether the venue's level (`venue`) and the account's locks (`account`) were ever told in this life of the relay:
+   * until then what a life before it published is unknown, and everything is said anew.
+   */
+  readonly told: { readonly venue: boolean; readonly account: boolean };
+  /** Parts that are in trouble: locked indices, and {@link PUBLIC_METHODS}. */
+  readonly parts: ReadonlySet<string>;
+  /** Trading is locked as a whole. */
+  readonly locked: boolean;
+  readonly maintenance: 'none' | 'announced' | 'begun';
+  /** Currencies, or `all`. */
+  readonly accountLocked: ReadonlySet<string>;
+  /** Faults since the last connect, by their place: repeats are counted, not told. */
+  readonly faults: ReadonlyMap<string, number>;
+}
+
+/** The part that stands for public requests without authentication. */
+export const PUBLIC_METHODS = 'public_methods';
+/** Places of faults that are told apart on one connection. */
+const MAX_FAULT_PLACES = 64;
+
+/** What the mapper takes: frames that nobody asked for, and replies that say how things stand. */
+export type Frame =
+  | { readonly kind: 'opened' }
+  | { readonly kind: 'ended' }
+  | { readonly kind: 'notification'; readonly method: string; readonly params: Json }
+  /** The `result` of public/status. `confirms`: the first since the connect, which is told even if nothing changed. */
+  | { readonly kind: 'status'; readonly result: Json; readonly confirms: boolean }
+  /** The `result` of private/get_user_locks. */
+  | { readonly kind: 'user_locks'; readonly result: Json; readonly confirms: boolean }
+  /** An error without an id, or any that concerns the venue as a whole. */
+  | { readonly kind: 'error'; readonly code: number; readonly message: string }
+  /** Not JSON, or no JSON-RPC. */
+  | { readonly kind: 'bad'; readonly text: string }
+  /** Larger than the socket takes: nobody has read it. */
+  | { readonly kind: 'oversized' }
+  /** The venue left a channel out of what it confirmed, or does not tell what the channel is about. */
+  | { readonly kind: 'refused'; readonly channel: string }
+  /** What the venue said fits neither what was asked nor what it said before. */
+  | { readonly kind: 'inconsistent'; readonly what: string };
+
+export type Mapped = readonly [MapperState, readonly Fact[]];
+
+export function emptyMapperState(source: string, session: string): MapperState {
+  return {
+    source,
+    session,
+    told: { venue: false, account: false },
+    parts: new Set(),
+    locked: false,
+    maintenance: 'none',
+    accountLocked: new Set(),
+    faults: new Map(),
+  };
+}
+
+/** Takes in one frame. Pure; never throws, whatever the frame holds. */
+export function mapFrame(state: MapperState, frame: Frame, generation: number): Mapped {
+  const [after, facts] = take(state, frame);
+  return [after, facts.map((fact) => ({ ...fact, generation }))];
+}
+
+function take(state: MapperState, frame: Frame): Mapped {
+  switch (frame.kind) {
+    case 'opened':
+      return [{ ...state, faults: new Map() }, []];
+    case 'ended':
+      // Announced, and now the socket is gone: it has begun, as far as one can tell.
+      return state.maintenance === 'announced' ? beginMaintenance(state, { certain: false }) : [state, []];
+    case 'notification':
+      return takeNotification(state, frame.method, frame.params);
+    case 'status':
+      return takeStatus(state, frame.result, frame.confirms);
+    case 'user_locks':
+      return takeUserLocks(state, frame.result, frame.confirms);
+    case 'error':
+      if (frame.code === CODE.maintenance) return beginMaintenance(state, {});
+      if (frame.code === CODE.publicMethodsOff) return setPart(state, PUBLIC_METHODS, true);
+      return noteFault(state, 'inconsistent', `error ${frame.code}`, `${frame.code} ${frame.message}`);
+    case 'bad':
+      return noteFault(state, 'bad_frame', 'frame', frame.text);
+    case 'oversized':
+      return noteFault(state, 'bad_frame', 'oversized', 'a frame larger than the socket takes');
+    case 'refused':
+      return noteFault(state, 'channel_refused', frame.channel, frame.channel);
+    case 'inconsistent':
+      return noteFault(state, 'inconsistent', frame.what, frame.what);
+  }
+}
+
+function takeNotification(state: MapperState, method: string, params: Json): Mapped {
+  if (method === 'heartbeat') {
+    const type = parseHeartbeat(params);
+    // Both are signs of life, and answered by the feed.
+    if (type === 'heartbeat' || type === 'test_request') return [state, []];
+    return unknownValue(state, method, params);
+  }
+  if (method === 'test_request') return [state, []];
+  if (method !== 'subscription') return noteFault(state, 'unknown_frame', method, method);
+  const told = parseSubscription(params);
+  if (told === undefined) return unknownValue(state, method, params);
+  const { channel, data } = told;
+  switch (channel) {
+    case CHANNEL.platformState: {
+      const platform = parsePlatformState(data);
+      return platform === undefined ? unknownValue(state, channel, data) : takePlatformState(state, platform);
+    }
+    case CHANNEL.publicMethods: {
+      const allowed = parsePublicMethods(data);
+      return allowed === undefined ? unknownValue(state, channel, data) : setPart(state, PUBLIC_METHODS, !allowed);
+    }
+    case CHANNEL.userLock: {
+      const lock = parseUserLock(data);
+      return lock === undefined ? unknownValue(state, channel, data) : setAccountLock(state, lock.what, lock.locked);
+    }
+    case CHANNEL.accessLog: {
+      const entry = parseAccessLog(data);
+      if (entry === undefined) return unknownValue(state, channel, data);
+      const { id, ...logged } = entry;
+      return [state, [{ ...ofSession(state, 'access.logged', logged), key: id }]];
+    }
+    default:
+      return noteFault(state, 'unknown_frame', channel, channel);
+  }
+}
+
+/** Recorded: some 150 frames at subscription, one an index, locked or not. Only what changed is news. */
+function takePlatformState(state: MapperState, platform: PlatformState): Mapped {
+  if ('price_index' in platform) {
+    return setPart(state, platform.price_index, platform.locked, platform.reasons);
+  }
+  if (platform.maintenance) {
+    if (state.maintenance !== 'none') return [state, []];
+    const after: MapperState = { ...state, maintenance: 'announced' };
+    return [after, [ofSource(state, 'venue.maintenance', { announced: true })]];
+  }
+  if (state.maintenance === 'none') return [state, []];
+  const after: MapperState = { ...state, maintenance: 'none' };
+  return [after, tellLevel(after)];
+}
+
+function beginMaintenance(state: MapperState, how: { readonly certain?: false }): Mapped {
+  if (state.maintenance === 'begun') return [state, []];
+  const after: MapperState = { ...state, maintenance: 'begun' };
+  return [after, [ofSource(state, 'venue.maintenance', { announced: false, ...how })]];
+}
+
+function setPart(state: MapperState, part: string, inTrouble: boolean, reasons: readonly string[] = []): Mapped {
+  if (state.parts.has(part) === inTrouble) return [state, []];
+  const parts = new Set(state.parts);
+  if (inTrouble) parts.add(part);
+  else parts.delete(part);
+  const reason = reasons.length === 0 ? {} : { reason: reasons.join(', ') };
+  const type = inTrouble ? 'venue.degraded' : 'venue.normal';
+  return [{ ...state, parts }, [ofSource(state, type, { what: part, ...reason })]];
+}
+
+/**
+ * The answer that confirms the venue's level after a connect: said even where nothing changed, because a level that
+ * nobody confirmed on this connection is no ground for `safe`. That the venue answers at all ends a maintenance which
+ * had begun; one that is announced stands until it begins, or is taken back.
+ */
+function takeStatus(before: MapperState, result: Json, confirms: boolean): Mapped {
+  const status = parseStatus(result);
+  if (status === undefined) return unknownValue(before, 'public/status', result);
+  const kept = before.parts.has(PUBLIC_METHODS) ? [PUBLIC_METHODS] : [];
+  const after: MapperState = {
+    ...before,
+    told: { ...before.told, venue: true },
+    parts: new Set([...(status.locked === 'none' ? [] : status.parts), ...kept]),
+    locked: status.locked === 'all',
+    maintenance: before.maintenance === 'begun' ? 'none' : before.maintenance,
+  };
+  const wholeEnded = (before.locked && !after.locked) || before.maintenance !== after.maintenance;
+  if (!before.told.venue || wholeEnded || (confirms && troubles(after).length === 0)) return [after, tellLevel(after)];
+  const ended = [...before.parts].filter((part) => !after.parts.has(part));
+  const normal = ended.map((what) => ofSource(after, 'venue.normal', { what }));
+  return [after, [...normal, ...(confirms ? troubles(after) : troubles(after, before))]];
+}
+
+/** The whole level, from nothing: what was published before does not count any more. */
+function tellLevel(state: MapperState): readonly Fact[] {
+  return [ofSource(state, 'venue.normal', {}), ...troubles(state)];
+}
+
+/** What is wrong, or what of it was not wrong before. */
+function troubles(state: MapperState, before?: MapperState): readonly Fact[] {
+  const isNew = state.locked && before?.locked !== true;
+  const parts = [...state.parts].filter((part) => before?.parts.has(part) !== true);
+  const isAnnounced = state.maintenance === 'announced' && before?.maintenance !== 'announced';
+  return [
+    ...(isNew ? [ofSource(state, 'venue.locked', {})] : []),
+    ...parts.map((what) => ofSource(state, 'venue.degraded', { what })),
+    ...(isAnnounced ? [ofSource(state, 'venue.maintenance', { announced: true })] : []),
+  ];
+}
+
+function setAccountLock(state: MapperState, what: string, locked: boolean): Mapped {
+  if (state.accountLocked.has(what) === locked && (what !== 'all' || locked || state.accountLocked.size === 0)) {
+    return [state, []];
+  }
+  const accountLocked = new Set(what === 'all' && !locked ? [] : state.accountLocked);
+  if (locked) accountLocked.add(what);
+  else accountLocked.delete(what);
+  const type = locked ? 'account.locked' : 'account.unlocked';
+  return [{ ...state, accountLocked }, [ofSource(state, type, { what })]];
+}
+
+/** Confirms the account's locks after a connect, changed or not; later answers tell what changed. */
+function takeUserLocks(before: MapperState, result: Json, confirms: boolean): Mapped {
+  const locks = parseUserLocks(result);
+  if (locks === undefined) return unknownValue(before, 'private/get_user_locks', result);
+  const accountLocked = new Set(locks.filter(({ locked }) => locked).map(({ what }) => what));
+  const after: MapperState = { ...before, told: { ...before.told, account: true }, accountLocked };
+  const tell = (type: 'account.locked' | 'account.unlocked', what: Iterable<string>): readonly Fact[] =>
+    [...what].map((one) => ofSource(after, type, { what: one }));
+  if (!before.told.account || (confirms && accountLocked.size === 0)) {
+    return [after, [...tell('account.unlocked', ['all']), ...tell('account.locked', accountLocked)]];
+  }
+  const ended = [...before.accountLocked].filter((what) => !accountLocked.has(what));
+  const locked = [...accountLocked].filter((what) => confirms || !before.accountLocked.has(what));
+  return [after, [...tell('account.unlocked', ended), ...tell('account.locked', locked)]];
+}
+
+function unknownValue(state: MapperState, place: string, value: Json): Mapped {
+  return noteFault(state, 'unknown_value', place, `${place} ${JSON.stringify(value)}`);
+}
+
+function noteFault(state: MapperState, what: EventData<'source.fault'>['what'], place: string, sample: string): Mapped {
+  const key = `${what} ${place}`;
+  const count = state.faults.get(key) ?? 0;
+  const isFull = count === 0 && state.faults.size >= MAX_FAULT_PLACES;
+  if (isFull) return [state, []];
+  const faults = new Map(state.faults).set(key, count + 1);
+  const facts = count > 0 ? [] : [ofSource(state, 'source.fault', { what, sample: sampleOf(sample) })];
+  return [{ ...state, faults }, facts];
+}
+
+function ofSource<T extends EventType>({ source }: MapperState, type: T, data: EventData<T>): Fact {
+  return { source, session: SOURCE_TOKEN, type, data } as Fact;
+}
+
+function ofSession<T extends EventType>({ source, session }: MapperState, type: T, data: EventData<T>): Fact {
+  return { source, session, type, data } as Fact;
+}

@@ -1,0 +1,6 @@
+import { deribitModule } from './deribit/index.js';
+import { tradernetModule } from './tradernet/index.js';
+import type { VenueModule } from './venue.js';
+
+/** Every venue that a configuration may name. Adding a venue is its folder and one line here. */
+export const venueModules: readonly VenueModule[] = [deribitModule, tradernetModule];
