@@ -1,0 +1,210 @@
+import { z } from 'zod';
+import { messageOf, SessionRelayError } from '../../errors.js';
+import { type Fact, SOURCE_TOKEN, timestampOf } from '../../model/event.js';
+import { createBudget } from '../../net/budget.js';
+import type { Clock, Timer } from '../../net/clock.js';
+import type { HttpClient, HttpReply, HttpRequest } from '../../net/http.js';
+import { isTruthy, parseJson } from './messages.js';
+
+/**
+ * The HTTP side of one source: a budget, the venue's own penalty (429), what each answer means, and whether the link
+ * is up. One failed request is not an outage: the second in a row is.
+ */
+export interface HttpLine {
+  /**
+   * Sends a request, after whatever the budget asks to wait; `patient: false` is answered with `limited` instead.
+   * Never rejects.
+   */
+  send(request: HttpRequest, options?: { readonly patient?: boolean }): Promise<Answer>;
+  /** The venue's penalty, in whatever way it was told: nothing is sent before it is over. */
+  penalize(forMs: number): void;
+  readonly isUp: boolean;
+  readonly generation: number;
+  /** How long the venue's penalty lasts yet; 0 without one. */
+  penaltyLeftMs(): number;
+  close(): Promise<void>;
+}
+
+export type Answer =
+  | { readonly kind: 'ok'; readonly body: unknown; readonly cookies: readonly string[] }
+  /** The venue says no: `error` or `errMsg`, often with HTTP 200. */
+  | { readonly kind: 'refused'; readonly code: string | number; readonly message: string; readonly body: unknown }
+  /** 403 without an answer of the API: what stands before it refuses this client, whoever is logged in. */
+  | { readonly kind: 'blocked'; readonly reason: string }
+  /** The venue's penalty. `sent`: this request was answered with it; else it was not sent because of it. */
+  | { readonly kind: 'throttled'; readonly waitMs: number; readonly sent: boolean }
+  /** Not sent: the relay's own budget. */
+  | { readonly kind: 'limited'; readonly waitMs: number }
+  /** No usable answer. `sent`: it may have arrived; `garbage`: there was an answer that nobody can read. */
+  | { readonly kind: 'failed'; readonly reason: string; readonly sent: boolean; readonly garbage?: string };
+
+/** Requests a second over HTTP, all told: the venue states no limit but that of logins. */
+const REQUESTS_PER_SECOND = 1;
+const REQUESTS_BURST = 5;
+/** A 429 without `Retry-After`. */
+const DEFAULT_PENALTY_MS = 60_000;
+const MAX_PENALTY_MS = 3_600_000;
+/** So many failures in a row are an outage. */
+const FAILURES_TO_DOWN = 2;
+
+export interface HttpLineOptions {
+  readonly http: HttpClient;
+  readonly clock: Clock;
+  readonly source: string;
+  /** What `link.up` names; without query. */
+  readonly url: string;
+  readonly hide: (text: string) => string;
+  readonly tell: (facts: readonly Fact[]) => void;
+  /** The link went up or down; after the fact was told. */
+  readonly moved: () => void;
+}
+
+export function createHttpLine(options: HttpLineOptions): HttpLine {
+  const { http, clock, source, hide, tell } = options;
+  const budget = createBudget({ clock, perSecond: REQUESTS_PER_SECOND, burst: REQUESTS_BURST });
+  let link: 'never' | 'up' | 'down' = 'never';
+  let generation = 0;
+  let failures = 0;
+  let closed = false;
+  let penaltyUntil = Number.NEGATIVE_INFINITY;
+  let penaltyTimer: Timer | undefined;
+
+  const fact = (one: Pick<Fact, 'type' | 'data'>): void =>
+    tell([{ source, session: SOURCE_TOKEN, generation, ...one } as Fact]);
+  const up = (): void => {
+    failures = 0;
+    if (link === 'up') return;
+    link = 'up';
+    generation++;
+    fact({ type: 'link.up', data: { carrier: 'http', generation, url: options.url } });
+    options.moved();
+  };
+  const down = (reason: string, initiator: 'venue' | 'network'): void => {
+    failures++;
+    if (link === 'down' || (link === 'up' && failures < FAILURES_TO_DOWN)) return;
+    if (link === 'never') generation++;
+    const code = link === 'up' ? 1006 : 0;
+    link = 'down';
+    fact({ type: 'link.down', data: { carrier: 'http', generation, code, reason, clean: false, initiator } });
+    options.moved();
+  };
+
+  const penaltyLeftMs = (): number => Math.max(0, penaltyUntil - clock.monotonic());
+  const penalize = (forMs: number): void => {
+    const until = clock.monotonic() + Math.min(forMs, MAX_PENALTY_MS);
+    if (closed || until <= penaltyUntil) return;
+    penaltyUntil = until;
+    budget.block(penaltyLeftMs());
+    fact({ type: 'source.throttled', data: { untilAt: timestampOf(clock.now() + penaltyLeftMs()) } });
+    penaltyTimer?.cancel();
+    penaltyTimer = clock.setTimer(() => fact({ type: 'source.unthrottled', data: {} }), penaltyLeftMs());
+  };
+
+  const send = async (request: HttpRequest, patient: boolean): Promise<Answer> => {
+    for (;;) {
+      if (closed) return { kind: 'failed', reason: 'the source is stopped', sent: false };
+      const penaltyMs = penaltyLeftMs();
+      if (penaltyMs > 0) return { kind: 'throttled', waitMs: penaltyMs, sent: false };
+      const waitMs = budget.take();
+      if (waitMs === 0) break;
+      if (!patient) return { kind: 'limited', waitMs };
+      await new Promise<void>((resolve) => clock.setTimer(resolve, waitMs));
+    }
+    let reply: HttpReply;
+    try {
+      reply = await http.request(request);
+    } catch (thrown) {
+      const sent = !(thrown instanceof SessionRelayError && thrown.code === 'source_unavailable');
+      const reason = hide(messageOf(thrown));
+      if (!closed) down(reason, 'network');
+      return { kind: 'failed', reason, sent };
+    }
+    const answer = readReply(reply, clock.now(), hide);
+    if (closed) return answer;
+    if (answer.kind === 'failed' || answer.kind === 'blocked') down(answer.reason, 'venue');
+    else up();
+    if (answer.kind === 'throttled') penalize(answer.waitMs);
+    return answer;
+  };
+
+  return {
+    send: (request, { patient = true } = {}) => send(request, patient),
+    penalize,
+    penaltyLeftMs,
+    get isUp() {
+      return link === 'up';
+    },
+    get generation() {
+      return generation;
+    },
+    async close() {
+      if (closed) return;
+      if (link === 'up') {
+        const data = {
+          carrier: 'http',
+          generation,
+          code: 1000,
+          reason: 'stopped',
+          clean: true,
+          initiator: 'relay',
+        } as const;
+        fact({ type: 'link.down', data });
+      }
+      closed = true;
+      penaltyTimer?.cancel();
+      await http.close();
+    },
+  };
+}
+
+const apiError = z.looseObject({
+  error: z.unknown().optional(),
+  errMsg: z.unknown().optional(),
+  code: z.union([z.number(), z.string()]).optional().catch(undefined),
+});
+
+/** What one answer means. `error` may be there and falsy on success; errors come with HTTP 200. */
+export function readReply(reply: HttpReply, nowMs: number, hide: (text: string) => string): Answer {
+  const { status, headers, cookies } = reply;
+  const body = parseJson(reply.body);
+  const parsed = apiError.safeParse(body);
+  const said = parsed.success ? parsed.data : {};
+  if (status === 429 || String(said.code) === '429') {
+    return { kind: 'throttled', waitMs: retryAfterMs(headers['retry-after'], nowMs), sent: true };
+  }
+  if (status >= 500) return { kind: 'failed', reason: `the venue answered with HTTP ${status}`, sent: true };
+  const complaint = [said.error, said.errMsg].find(isTruthy);
+  if (complaint !== undefined) {
+    const message = hide(typeof complaint === 'string' ? complaint : JSON.stringify(complaint)).slice(
+      0,
+      MAX_MESSAGE_CHARACTERS,
+    );
+    return { kind: 'refused', code: said.code ?? status, message, body };
+  }
+  if (status >= 200 && status < 300) {
+    if (body !== undefined) return { kind: 'ok', body, cookies };
+    return {
+      kind: 'failed',
+      reason: 'the venue answered with something that is not JSON',
+      sent: true,
+      garbage: reply.body,
+    };
+  }
+  if (status === 403 && body === undefined) {
+    return { kind: 'blocked', reason: 'HTTP 403: the venue refuses this client, not its login; set headers' };
+  }
+  if (status === 401 || status === 403) {
+    return { kind: 'refused', code: status, message: `the venue answered with HTTP ${status}`, body };
+  }
+  return { kind: 'failed', reason: `the venue answered with HTTP ${status}`, sent: true };
+}
+
+const MAX_MESSAGE_CHARACTERS = 200;
+
+/** `Retry-After` in seconds or as a date; a default where there is none that can be read. */
+export function retryAfterMs(header: string | undefined, nowMs: number): number {
+  if (header === undefined) return DEFAULT_PENALTY_MS;
+  if (/^\d{1,9}$/.test(header.trim())) return Number(header) * 1_000;
+  const at = Date.parse(header);
+  return Number.isNaN(at) ? DEFAULT_PENALTY_MS : Math.max(0, at - nowMs);
+}
