@@ -21,6 +21,7 @@ export interface SimulatorOptions {
   readonly host?: string;
   /** Default 0: a free port. */
   readonly port?: number;
+  /** Default 1. What the venue promises no order or value for is drawn from it. */
   readonly seed?: number;
   /** The name of a scenario in `scenarios/`; default: nothing happens by itself. */
   readonly scenario?: string;
