@@ -1,0 +1,203 @@
+import { type Sessions, sessions } from '../../src/hub/sessions.js';
+import type { SessionEvent } from '../../src/model/event.js';
+import type { Json } from '../../src/model/json.js';
+import type { HttpOptions } from '../../src/net/http.js';
+import type { Log } from '../../src/net/log.js';
+import type { Connect } from '../../src/net/socket.js';
+import { seededRandom } from '../../src/net/timer.js';
+import { createHttpClient } from '../../src/net/undici-http.js';
+import { connectWs } from '../../src/net/ws-socket.js';
+import type { Simulator, SimulatorOptions } from '../../src/simulators/index.js';
+import type { Venue, VenuePorts } from '../../src/venues/venue.js';
+import { until, VirtualClock } from './virtual-clock.js';
+
+/**
+ * A simulator, a venue and a hub on one virtual clock, over real sockets: time moves only when nothing is on its way,
+ * so that what follows a fault is the same in every run.
+ */
+export interface Stage {
+  readonly clock: VirtualClock;
+  readonly simulator: Simulator;
+  readonly venue: Venue;
+  readonly live: Sessions;
+  /** What was logged, whole: where a secret would show. */
+  readonly logged: readonly string[];
+  /** Every event so far. */
+  readonly events: readonly SessionEvent[];
+  /** Lets time pass. */
+  advance(ms: number): Promise<void>;
+  /**
+   * Waits, without letting time pass, for an event since the last `take` whose line contains a text: for carriers whose
+   * sockets are not the stage's own (socket.io).
+   */
+  arrived(text: string): Promise<void>;
+  /** The events since the last `take`, one line each; see {@link describeEvent}. */
+  take(): readonly string[];
+  /** Triggers a fault and lets what follows at once settle. */
+  fault(name: string, params?: { readonly [name: string]: Json }): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface StageOptions {
+  readonly simulate: (options: SimulatorOptions) => Promise<Simulator>;
+  readonly venue: (source: { readonly [key: string]: Json }, ports: VenuePorts) => Venue;
+  /** Over the simulator's own `source`. */
+  readonly source?: { readonly [key: string]: Json };
+  readonly seed?: number;
+}
+
+/** Turns of the event loop without traffic after which nothing is on its way: a hop over loopback takes one or two. */
+const QUIET_TURNS = 12;
+
+export async function createStage(options: StageOptions): Promise<Stage> {
+  const { seed = 1 } = options;
+  let activity = 0;
+  let inFlight = 0;
+  const quiet = async (): Promise<void> => {
+    let seen = activity;
+    for (let turns = 0; turns < QUIET_TURNS || inFlight > 0; turns++) {
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      if (seen !== activity) turns = 0;
+      seen = activity;
+    }
+  };
+  const clock = new VirtualClock(undefined, quiet);
+  const noted = <A extends readonly unknown[]>(task: (...args: A) => void) => {
+    return (...args: A): void => {
+      activity++;
+      task(...args);
+    };
+  };
+  const connect: Connect = (url, how, handlers) =>
+    connectWs(url, how, {
+      opened: noted(() => handlers.opened()),
+      message: noted((text: string) => handlers.message(text)),
+      pong: noted(() => handlers.pong()),
+      ended: noted((end) => handlers.ended(end)),
+    });
+  const http = (how: HttpOptions) => {
+    const client = createHttpClient(how);
+    return {
+      close: () => client.close(),
+      async request(...args: Parameters<typeof client.request>) {
+        inFlight++;
+        try {
+          return await client.request(...args);
+        } finally {
+          inFlight--;
+          activity++;
+        }
+      },
+    };
+  };
+  const logged: string[] = [];
+  const write =
+    (level: string) =>
+    (message: string, fields?: Readonly<Record<string, unknown>>): void => {
+      logged.push(`${level} ${message} ${JSON.stringify(fields ?? {})}`);
+    };
+  const log: Log = { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') };
+
+  const simulator = await options.simulate({ clock, seed });
+  const { venue: _, ...source } = { ...simulator.source, ...options.source };
+  const venue = options.venue(source, { clock, random: seededRandom(seed), connect, http, log });
+  const live = sessions([venue], { clock, random: seededRandom(seed), log });
+  const events: SessionEvent[] = [];
+  live.events$.subscribe((event) => {
+    activity++;
+    events.push(event);
+  });
+  let taken = 0;
+  let closed = false;
+  return {
+    clock,
+    simulator,
+    venue,
+    live,
+    logged,
+    events,
+    advance: (ms) => clock.advance(ms),
+    async arrived(text) {
+      await until(() => events.slice(taken).some((event) => describeEvent(event).includes(text)), text);
+    },
+    take() {
+      const lines = events.slice(taken).map(describeEvent);
+      taken = events.length;
+      return lines;
+    },
+    async fault(name, params) {
+      simulator.fault(name, params);
+      await quiet();
+    },
+    async close() {
+      if (closed) return;
+      closed = true;
+      let stopped = false;
+      const stopping = live.stop({ orders: 'leave' }).finally(() => {
+        stopped = true;
+      });
+      for (let turn = 0; turn < 100 && !stopped; turn++) await clock.advance(100);
+      await stopping;
+      await simulator.close();
+    },
+  };
+}
+
+/** `<session> <type> <what matters of its data>`: without times and without what chance decides. */
+export function describeEvent(event: SessionEvent): string {
+  const session = event.subject.split('.')[2] ?? '';
+  return [session, event.type, ...detail(event)].join(' ');
+}
+
+function detail(event: SessionEvent): readonly string[] {
+  switch (event.type) {
+    case 'link.up':
+      return [event.data.carrier];
+    case 'link.down':
+      return [event.data.carrier, String(event.data.code), event.data.initiator];
+    case 'link.retrying':
+      return [event.data.carrier, `#${event.data.attempt}`];
+    case 'session.opened':
+      return [event.data.kind];
+    case 'session.renewed':
+      return [event.data.how];
+    case 'session.lost':
+    case 'session.stale':
+      return [event.data.reason];
+    case 'session.closed':
+      return [`by:${event.data.by}`];
+    case 'session.attention':
+      return [event.data.action];
+    case 'session.updated':
+      return [Object.keys(event.data.changed).join(',')];
+    case 'heartbeat.armed':
+      return [String(event.data.intervalMs)];
+    case 'protection.armed':
+    case 'protection.disarmed':
+    case 'protection.unknown':
+    case 'protection.triggered':
+      return [event.data.scope];
+    case 'venue.maintenance':
+      return [event.data.announced ? 'announced' : 'begun'];
+    case 'venue.locked':
+    case 'venue.degraded':
+    case 'venue.normal':
+      return event.data.what === undefined ? [] : [event.data.what];
+    case 'account.locked':
+    case 'account.unlocked':
+      return [event.data.what];
+    case 'source.fault':
+      return [event.data.what];
+    case 'access.logged':
+      return [event.data.action];
+    case 'safety.changed':
+      return [event.data.level, ...event.data.reasons];
+    case 'command.accepted':
+    case 'command.succeeded':
+    case 'command.failed':
+    case 'command.unknown':
+      return [event.data.command];
+    default:
+      return [];
+  }
+}
