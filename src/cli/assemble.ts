@@ -1,0 +1,65 @@
+import type { AuthOptions } from '../edge/auth.js';
+import { createMemoryJournal } from '../hub/journal/memory.js';
+import { type Relay, startRelay } from '../relay.js';
+import { realPorts } from '../venues/ports.js';
+import type { Venue } from '../venues/venue.js';
+import type { Output } from './args.js';
+import type { RelayConfig } from './config.js';
+import { listening } from './listening.js';
+import { createLog } from './log.js';
+
+/**
+ * Starts the relay that a configuration describes; it logs to `stderr`. `everyCommand` allows acting commands too to
+ * whoever connects without credentials: for the demo, whose venues are simulated.
+ */
+export function startConfigured(
+  config: RelayConfig,
+  { stderr, everyCommand = false }: { readonly stderr: Output; readonly everyCommand?: boolean },
+): Promise<Relay> {
+  const log = createLog(config.log.level, stderr);
+  const { handshakeTimeout, stall, ...limits } = config.limits;
+  const { retention } = config.journal;
+  const { host, port, transport } = config.listen;
+  const venues = config.sources.map(({ module, options }) => module.create(options, realPorts(log)));
+  return listening(
+    { host, port },
+    startRelay({
+      venues,
+      listen: { host, port },
+      auth: everyCommand ? { mode: 'none', commands: commandsOf(venues) } : authOptions(config),
+      limits: { ...limits, handshakeTimeoutMs: handshakeTimeout, stallMs: stall },
+      journal: createMemoryJournal({ retention: { maxAgeMs: retention.maxAge, maxBytes: retention.maxBytes } }),
+      ...(transport === 'auto' ? {} : { transport }),
+      drainTimeoutMs: config.drain.timeout,
+      log,
+    }),
+  );
+}
+
+/** Each command by name: `*` in a grant would mean the reading ones alone. */
+function commandsOf(venues: readonly Venue[]): readonly string[] {
+  return venues.flatMap((venue) =>
+    venue.sources().flatMap(({ source }) => venue.commands.map(({ command }) => `${venue.venue}.${source}:${command}`)),
+  );
+}
+
+/** Keys that have no value are left out, as the edge's own types ask. */
+function authOptions({ auth, anyHost }: RelayConfig): AuthOptions {
+  switch (auth.mode) {
+    case 'none':
+      return { mode: 'none', anyHost, ...(auth.commands === undefined ? {} : { commands: auth.commands }) };
+    case 'keys':
+      return auth;
+    case 'jwt': {
+      const { secret, publicKey, jwks, issuer, audience } = auth;
+      return {
+        mode: 'jwt',
+        ...(secret === undefined ? {} : { secret }),
+        ...(publicKey === undefined ? {} : { publicKey }),
+        ...(jwks === undefined ? {} : { jwks }),
+        ...(issuer === undefined ? {} : { issuer }),
+        ...(audience === undefined ? {} : { audience }),
+      };
+    }
+  }
+}

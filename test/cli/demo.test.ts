@@ -1,0 +1,164 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { afterEach, describe, expect, test } from 'vitest';
+import { z } from 'zod';
+
+/** The command line as users run it: the compiled one, each command a process of its own. */
+const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+/** The demo shows the first incident of each venue within this. */
+const FIRST_INCIDENTS_MS = 30_000;
+/** A second signal ends the process within 500 ms, and a slow machine's own time. */
+const HURRIED_MS = 5_000;
+const TEST_MS = 60_000;
+
+const children = new Set<ChildProcess>();
+afterEach(async () => {
+  for (const child of children) {
+    if (child.exitCode !== null || child.signalCode !== null) continue;
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+  }
+  children.clear();
+});
+
+interface Running {
+  readonly child: ChildProcess;
+  readonly stderr: () => string;
+  readonly exited: Promise<readonly [number | null, NodeJS.Signals | null]>;
+  /** The next line of stdout; rejects where there is none any more. */
+  line(): Promise<string>;
+}
+
+function run(...args: readonly string[]): Running {
+  const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  children.add(child);
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  return {
+    child,
+    stderr: () => stderr,
+    exited: new Promise((resolve) => child.once('exit', (code, signal) => resolve([code, signal]))),
+    async line() {
+      const { done, value } = await lines.next();
+      if (done === true) throw new Error(`${args.join(' ')} ended: ${stderr}`);
+      return value;
+    },
+  };
+}
+
+const ready = z.object({
+  listening: z.url(),
+  transport: z.enum(['uws', 'ws']),
+  scenario: z.literal('day'),
+  seed: z.number(),
+  simulators: z.array(z.object({ venue: z.string(), url: z.string() })),
+});
+
+async function demo(...args: readonly string[]) {
+  const running = run('demo', '--port', '0', ...args);
+  return { ...running, ...ready.parse(JSON.parse(await running.line())) };
+}
+
+const event = z.looseObject({ subject: z.string(), type: z.string() });
+type Event = z.infer<typeof event>;
+/** Security sessions of the login that are there before the scenario opens one. */
+const SESSIONS_AT_FIRST = 2;
+
+const health = z.looseObject({ connections: z.number(), checks: z.looseObject({ draining: z.string() }) });
+
+async function until(url: string, holds: (state: z.infer<typeof health>) => boolean): Promise<void> {
+  while (!holds(health.parse(await (await fetch(`${url}/readyz`)).json())));
+}
+
+async function tailUntil(tail: Running, enough: (seen: readonly Event[]) => boolean): Promise<void> {
+  const seen: Event[] = [];
+  while (!enough(seen)) seen.push(event.parse(JSON.parse(await tail.line())));
+}
+
+const venuesOf = (seen: readonly Event[], type: RegExp): ReadonlySet<string> =>
+  new Set(seen.filter((one) => type.test(one.type)).map(({ subject }) => subject.split('.')[0] ?? ''));
+
+const isSecuritySession = (subject: string): boolean => /^tradernet\.\w+\.\d+$/.test(subject);
+
+describe('session-relay demo', () => {
+  test(
+    'shows both venues, and the first incident of each within 30 s',
+    async () => {
+      const startedAt = performance.now();
+      const { listening, simulators } = await demo();
+      expect(simulators.map(({ venue }) => venue)).toEqual(['deribit', 'tradernet']);
+      const tail = run('tail', listening, '--since', '0-0');
+      await tailUntil(tail, (seen) => venuesOf(seen, /^session\.opened$/).size === 2);
+      const incidents = run('tail', listening, '--since', '0-0');
+      const status = run('status', listening);
+      const head = await status.line();
+      expect(head).toMatch(/^SAFETY +SESSION +STATUS +EXPIRES +REASONS$/);
+      expect(await status.line()).toMatch(/^(safe|unknown|at_risk|unsafe) +(deribit|tradernet)\./);
+      expect([0, 1, 2]).toContain((await status.exited)[0]);
+      await tailUntil(incidents, (seen) => {
+        const sessions = seen.filter(({ subject, type }) => type === 'session.opened' && isSecuritySession(subject));
+        return venuesOf(seen, /^venue\.degraded$/).has('deribit') && sessions.length > SESSIONS_AT_FIRST;
+      });
+      expect(performance.now() - startedAt).toBeLessThan(FIRST_INCIDENTS_MS);
+    },
+    TEST_MS,
+  );
+
+  test(
+    'drains on SIGTERM: Deribit is logged out first, no order is cancelled, and it exits 0',
+    async () => {
+      const { child, listening, simulators, exited } = await demo('--scenario', 'day', '--seed', '7');
+      const tail = run('tail', listening, '--since', '0-0', '--channel', 'deribit.>');
+      await tailUntil(tail, (seen) => venuesOf(seen, /^session\.opened$/).has('deribit'));
+      const result = run('command', listening, 'deribit.main', 'get_cancel_on_disconnect', 'scope=connection');
+      expect(JSON.parse(await result.line())).toMatchObject({ cursor: expect.any(String) });
+      expect(await result.exited).toEqual([0, null]);
+      child.kill('SIGTERM');
+      await tailUntil(tail, (seen) => venuesOf(seen, /^link\.down$/).has('deribit'));
+      // The subscriber that is still there holds the drain up: long enough to ask the venue.
+      const venue = new URL(simulators[0]?.url ?? '');
+      const state: unknown = await (await fetch(`http://${venue.host}/_sim`)).json();
+      expect(JSON.stringify(state)).toContain('"cause":"logout","cancelledOrders":[]');
+      expect(await exited).toEqual([0, null]);
+    },
+    TEST_MS,
+  );
+
+  test(
+    'ends with 128 + the signal on a second one',
+    async () => {
+      const { child, listening, exited, stderr } = await demo();
+      const tail = run('tail', listening);
+      // The tail holds the drain up; it is there once the relay counts it.
+      await until(listening, ({ connections }) => connections > 0);
+      child.kill('SIGTERM');
+      await until(listening, ({ checks }) => checks.draining !== 'ok');
+      const at = performance.now();
+      child.kill('SIGTERM');
+      expect(await exited).toEqual([143, null]);
+      expect(performance.now() - at).toBeLessThan(HURRIED_MS);
+      expect(stderr()).toContain('SIGTERM again: ending now');
+      tail.child.kill('SIGTERM');
+      expect(await tail.exited).toEqual([0, null]);
+    },
+    TEST_MS,
+  );
+});
+
+test(
+  'a tail whose reader goes away ends, without a fault',
+  async () => {
+    const { listening } = await demo();
+    const tail = run('tail', listening, '--since', '0-0');
+    await tail.line();
+    tail.child.stdout?.destroy();
+    expect(await tail.exited).toEqual([0, null]);
+    expect(tail.stderr()).toBe('');
+  },
+  TEST_MS,
+);

@@ -1,0 +1,187 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { stringify } from 'yaml';
+import { z } from 'zod';
+import { type Simulator, startDeribitSimulator } from '../../src/simulators/index.js';
+import { type CliRun, cli, endCliRuns } from '../support/cli-run.js';
+import { connectSubscriber } from '../support/subscriber.js';
+
+let folder = '';
+let simulator: Simulator;
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'serve-'));
+  simulator = await startDeribitSimulator();
+});
+afterEach(async () => {
+  await endCliRuns();
+  await simulator.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function configured(config: object): string {
+  const file = join(folder, 'relay.yaml');
+  writeFileSync(file, stringify(config));
+  return file;
+}
+
+const ready = z.looseObject({ listening: z.string(), transport: z.enum(['uws', 'ws']) });
+
+/** The ready line, which is the first and only thing on stdout. */
+async function listening(serve: CliRun): Promise<z.infer<typeof ready>> {
+  await serve.until(() => serve.lines().length > 0);
+  return ready.parse(JSON.parse(serve.lines()[0] ?? ''));
+}
+
+async function serving(config: object, ...args: readonly string[]) {
+  const file = configured({ sources: [simulator.source], ...config });
+  const serve = cli(['serve', '--config', file, '--port', '0', ...args]);
+  return { serve, ...(await listening(serve)) };
+}
+
+/** Resolves when the relay holds Deribit's session. */
+async function sessionOpened(url: string): Promise<void> {
+  const tail = cli(['tail', url, '--since', '0-0', '--channel', '*.*.*.session.opened']);
+  await tail.until(() => tail.lines().length > 0);
+  tail.stop();
+  await tail.code;
+}
+
+/** How the venue saw each connection end. */
+function ends(): unknown {
+  return z.looseObject({ ended: z.array(z.unknown()) }).parse(simulator.state()).ended;
+}
+
+describe('serve', () => {
+  test('says one JSON line when it listens, serves, and drains on the first signal: orders are left', async () => {
+    const { serve, listening: url, transport } = await serving({});
+    expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+    await sessionOpened(url);
+    const ready: unknown = await (await fetch(`${url}/readyz`)).json();
+    expect(ready).toMatchObject({ status: 'ready', transport });
+    serve.stop();
+    expect(await serve.code).toBe(0);
+    expect(serve.lines()).toHaveLength(1);
+    expect(ends()).toMatchObject([{ cause: 'logout', cancelledOrders: [] }]);
+    await expect(fetch(`${url}/livez`)).rejects.toThrow();
+  });
+
+  test('ends within half a second on the second signal, with 128 + its number, also then logged out', async () => {
+    const { serve, listening: url } = await serving({ drain: { timeout: '20s' } });
+    await sessionOpened(url);
+    // A subscriber that stays holds the drain up.
+    const subscriber = await connectSubscriber(url);
+    serve.stop();
+    await subscriber.next('draining');
+    serve.hurry();
+    expect(await serve.code).toBe(143);
+    expect(serve.stderr()).toContain('SIGTERM again: ending now');
+    expect(ends()).toMatchObject([{ cause: 'logout', cancelledOrders: [] }]);
+  });
+
+  test('tells its subscribers when it drains, and sends them away within its timeout', async () => {
+    const { serve, listening: url } = await serving({ drain: { timeout: '500ms' } });
+    const subscriber = await connectSubscriber(url);
+    serve.stop();
+    expect(await subscriber.next('draining')).toEqual({ retryAfterMs: expect.any(Number) });
+    expect((await subscriber.closed).code).toBe(1001);
+    expect(await serve.code).toBe(0);
+  });
+
+  test('logs JSON lines to stderr, without a secret', async () => {
+    const credentials = z.looseObject({ clientId: z.string(), clientSecret: z.string() });
+    const { clientSecret } = credentials.parse(simulator.source.credentials);
+    const { serve, listening: url } = await serving({ log: { level: 'debug' }, listen: { transport: 'ws' } });
+    await sessionOpened(url);
+    simulator.fault('drop');
+    simulator.fault('garbage');
+    serve.stop();
+    await serve.code;
+    for (const text of serve.stderr().split('\n').slice(0, -1)) expect(() => JSON.parse(text)).not.toThrow();
+    expect(serve.stderr() + serve.stdout()).not.toContain(clientSecret);
+  });
+
+  test('a port that is taken is a clear message and bad input', async () => {
+    const other = createServer();
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+    const { port } = other.address() as AddressInfo;
+    try {
+      for (const transport of ['auto', 'ws']) {
+        const file = configured({ listen: { port, transport }, sources: [simulator.source] });
+        const serve = cli(['serve', '--config', file]);
+        expect(await serve.code).toBe(2);
+        expect(serve.stdout()).toBe('');
+        expect(serve.stderr()).toContain(`http://127.0.0.1:${port} is taken by another process`);
+      }
+      const simulate = cli(['simulate', 'deribit', '--port', String(port)]);
+      expect(await simulate.code).toBe(2);
+      expect(simulate.stderr()).toContain('is taken by another process');
+      const demo = cli(['demo', '--port', String(port)]);
+      expect(await demo.code).toBe(2);
+      expect(demo.stderr()).toContain('is taken by another process');
+    } finally {
+      other.close();
+    }
+  });
+
+  test('an address that this machine does not have is a clear message and bad input', async () => {
+    const file = configured({ listen: { host: '192.0.2.1', transport: 'ws' }, sources: [simulator.source] });
+    const serve = cli(['serve', '--config', file, '--port', '0', '--insecure']);
+    expect(await serve.code).toBe(2);
+    expect(serve.stderr()).toContain('listen: 192.0.2.1, port 0: this machine has no such address');
+  });
+
+  test('a configuration that is wrong is one message a problem and bad input; check says the same', async () => {
+    const file = configured({ listen: { host: '0.0.0.0' }, journal: { engine: 'lmdb' }, sources: [simulator.source] });
+    const serve = cli(['serve', '--config', file]);
+    const check = cli(['check', '--config', file]);
+    expect([await serve.code, await check.code]).toEqual([2, 2]);
+    expect(serve.stderr()).toBe(check.stderr());
+    expect(serve.stderr().trimEnd().split('\n')).toEqual([
+      expect.stringContaining(`session-relay: ${file}:2: listen.host: 0.0.0.0 can be reached`),
+      expect.stringContaining(`session-relay: ${file}:4: journal.engine: lmdb is not available`),
+    ]);
+  });
+
+  test('beyond loopback it answers to any name with --insecure', async () => {
+    const { listening: url } = await serving({}, '--host', '0.0.0.0', '--insecure');
+    const { port } = new URL(url);
+    const answer = await fetch(`http://127.0.0.1:${port}/v1/sessions`);
+    expect(answer.status).toBe(200);
+    const named = await connectSubscriber(`http://127.0.0.1:${port}`, { headers: { host: 'relay.test' } });
+    await named.next('welcome');
+    await named.close();
+  });
+});
+
+describe('check', () => {
+  test('says what is valid', async () => {
+    const file = configured({ sources: [simulator.source] });
+    const check = cli(['check', '--config', file]);
+    expect(await check.code).toBe(0);
+    expect(check.stdout()).toBe(`${file} is valid: 1 source (deribit.main)\n`);
+  });
+});
+
+describe('simulate', () => {
+  test.each(['deribit', 'tradernet'])('%s prints one line, whose source serve takes as it is', async (venue) => {
+    const simulate = cli(['simulate', venue, '--port', '0']);
+    await simulate.until(() => simulate.lines().length > 0);
+    const { url, source } = z
+      .object({ venue: z.literal(venue), url: z.string(), source: z.record(z.string(), z.unknown()) })
+      .parse(JSON.parse(simulate.lines()[0] ?? ''));
+    expect(url).toMatch(/^ws:\/\/127\.0\.0\.1:\d+/);
+    const file = configured({ sources: [source] });
+    const serve = cli(['serve', '--config', file, '--port', '0']);
+    const { listening: relay } = await listening(serve);
+    await sessionOpened(relay);
+    serve.stop();
+    expect(await serve.code).toBe(0);
+    simulate.stop();
+    expect(await simulate.code).toBe(0);
+    expect(simulate.lines()).toHaveLength(1);
+  });
+});
