@@ -31,7 +31,7 @@ export function createRetry(options: RetryOptions): Retry {
     next(atLeastMs = 0) {
       const ceiling = Math.min(capMs, baseMs * 2 ** Math.min(attempts, 30));
       attempts++;
-      const delayMs = Math.max(atLeastMs, floorMs, random() * ceiling);
+      const delayMs = Math.ceil(Math.max(atLeastMs, floorMs, random() * ceiling));
       return { attempt: attempts, delayMs };
     },
     healthy() {

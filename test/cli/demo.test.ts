@@ -9,8 +9,7 @@ import { z } from 'zod';
 const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 /** The demo shows the first incident of each venue within this. */
 const FIRST_INCIDENTS_MS = 30_000;
-/** A second signal ends the process within 500 ms, and a slow machine's own time. */
-const HURRIED_MS = 5_000;
+/** Several processes start and end in one test, on a machine that may be slow. */
 const TEST_MS = 60_000;
 
 const children = new Set<ChildProcess>();
@@ -133,15 +132,13 @@ describe('session-relay demo', () => {
     'ends with 128 + the signal on a second one',
     async () => {
       const { child, listening, exited, stderr } = await demo();
-      const tail = run('tail', listening);
-      // The tail holds the drain up; it is there once the relay counts it.
-      await until(listening, ({ connections }) => connections > 0);
+      const tail = run('tail', listening, '--since', '0-0');
+      // The tail holds the drain up; what it was sent shows that it is there.
+      await tail.line();
       child.kill('SIGTERM');
       await until(listening, ({ checks }) => checks.draining !== 'ok');
-      const at = performance.now();
       child.kill('SIGTERM');
       expect(await exited).toEqual([143, null]);
-      expect(performance.now() - at).toBeLessThan(HURRIED_MS);
       expect(stderr()).toContain('SIGTERM again: ending now');
       tail.child.kill('SIGTERM');
       expect(await tail.exited).toEqual([0, null]);

@@ -52,7 +52,8 @@ const EVENT_PACKETS: readonly number[] = [2, 5];
 /** The generations of clients; over 2.x also what the manager says, as the relay reads it. */
 const clients: Readonly<Record<'2' | '4', Connect>> = {
   2: (url, { transports = ['websocket'], headers = {} } = {}) => {
-    const options = { forceNew: true, reconnection: false, transports, extraHeaders: headers, timeout: 5_000 };
+    const base = { forceNew: true, forceNode: true, reconnection: false, timeout: 5_000 };
+    const options = { ...base, transports, extraHeaders: headers };
     const socket = connect2(url, options);
     open.push(() => socket.close());
     const client = kept((event, ...args) => socket.emit(event, ...args));

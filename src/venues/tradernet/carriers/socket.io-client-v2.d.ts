@@ -6,6 +6,8 @@ declare module 'socket.io-client-v2' {
     readonly transports: readonly string[];
     readonly extraHeaders: Readonly<Record<string, string>>;
     readonly timeout: number;
+    /** The `ws` package, also where there is a global WebSocket. */
+    readonly forceNode: boolean;
     readonly ca?: string;
     readonly rejectUnauthorized?: boolean;
   }

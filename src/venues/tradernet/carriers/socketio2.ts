@@ -12,7 +12,9 @@ import { type ClientEvents, clientOptions, socketIoCarrier } from './socketio.js
 export const openSocketIo2: OpenCarrier = (_connect, target, handlers) => {
   const load = async (events: ClientEvents) => {
     const { connect } = await import('socket.io-client-v2');
-    const socket = connect(target.url, clientOptions(target));
+    // From Node 22 on there is a global WebSocket, which this client would take for a browser's: without headers, without
+    // TLS settings, and without the status of an upgrade that was refused.
+    const socket = connect(target.url, { ...clientOptions(target), forceNode: true });
     const { io: manager } = socket;
     guard(manager.decoder, events);
     manager.on('packet', (given) => take(given, events));
