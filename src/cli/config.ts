@@ -87,7 +87,7 @@ export function parseConfig(text: string, options: LoadOptions & { readonly file
 
   const parsed = relaySchema.safeParse(settings);
   if (!parsed.success) noteIssues(parsed.error.issues, []);
-  const sources = parseSources(settings.sources, note, noteIssues);
+  const sources = parseSources(settings.sources, file, note, noteIssues);
   const { anyHost, auth } = checkTogether(settings, { file, insecure }, note);
   if (problems.length > 0 || !parsed.success) {
     throw new ConfigError(problems.toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0)));
@@ -139,6 +139,7 @@ function readDocument(text: string, file: string, env: LoadOptions['env']): Read
 /** Each source is parsed by its venue's own schema, so that its problems name its own keys. */
 function parseSources(
   entries: unknown,
+  file: string,
   note: Note,
   noteIssues: (issues: readonly z.core.$ZodIssue[], prefix: Path) => void,
 ): readonly ConfiguredSource[] {
@@ -163,11 +164,31 @@ function parseSources(
       const message = `${name} is configured twice (first as sources[${before}]): each source needs an id of its own`;
       note(['sources', index, 'id'], message);
     } else first.set(name, index);
-    const parsed = module.config.safeParse(withServeRole(rest, module));
+    const withCa = withCaRead(rest, file, (message) => note(['sources', index, 'tls', 'ca'], message));
+    const parsed = module.config.safeParse(withServeRole(withCa, module));
     if (parsed.success) sources.push({ module, options: parsed.data, id });
     else noteIssues(parsed.error.issues, ['sources', index]);
   }
   return sources;
+}
+
+/** A CA's file is read once, here: a path counts from the configuration's folder, and a wrong one is a problem with a line. */
+function withCaRead(
+  entry: Readonly<Record<string, unknown>>,
+  file: string,
+  note: (message: string) => void,
+): Readonly<Record<string, unknown>> {
+  const { tls } = entry;
+  if (!isRecord(tls) || typeof tls.ca !== 'string' || tls.ca === '' || tls.ca.includes('-----BEGIN')) return entry;
+  const path = resolve(dirname(file), tls.ca);
+  try {
+    const ca = readFileSync(path, 'utf8');
+    if (ca.includes('-----BEGIN CERTIFICATE-----')) return { ...entry, tls: { ...tls, ca } };
+    note(`the file ${path} holds no certificate in PEM (-----BEGIN CERTIFICATE-----)`);
+  } catch (thrown) {
+    note(`the file ${path} cannot be read: ${messageOf(thrown)}`);
+  }
+  return entry;
 }
 
 /** Under `serve` a session has the role that its venue's module says, unless the file says otherwise (PROTOCOL.md §3). */

@@ -72,7 +72,8 @@ export function createStateBook(states: readonly State[]): StateBook {
     },
     touch(state) {
       if (open.has(state.key)) open.set(state.key, state);
-      else committed.set(state.key, state);
+      // While a batch is being committed its states are nobody's to see; the next pulse is as good.
+      else if (!sealed.has(state.key)) committed.set(state.key, state);
     },
     sessionsOf: (source) => sessionsAt(bySource.get(source)),
     childrenOf: (parent) => sessionsAt(byParent.get(parent)),

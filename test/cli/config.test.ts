@@ -165,7 +165,7 @@ describe('what is wrong is said with its line and key', () => {
     [
       'a heartbeat that the venue refuses',
       'sources:\n  - { venue: deribit, id: main, heartbeatSeconds: 5 }\n',
-      'relay.yaml:2: sources[0].heartbeatSeconds: Too small: expected number to be >=10',
+      'relay.yaml:2: sources[0].heartbeatSeconds: a heartbeat is 10 to 3600 seconds, or 0 for none',
     ],
     [
       'an unknown value',
@@ -237,6 +237,20 @@ describe('what is wrong is said with its line and key', () => {
     expect(found).toEqual([
       expect.stringContaining(`${file}:3: auth.jwks: the file ${join(folder, 'keys.json')} is no JSON Web Key Set`),
     ]);
+  });
+
+  test('a CA that is not there, or none; one that is there is read from beside the configuration', () => {
+    const file = join(folder, 'relay.yaml');
+    const source = (ca: string) => `sources:\n  - venue: deribit\n    id: main\n    tls: { ca: "${ca}" }\n`;
+    const path = join(folder, 'absent.pem');
+    expect(problems(source('absent.pem'), { file })).toEqual([
+      expect.stringContaining(`${file}:4: sources[0].tls.ca: the file ${path} cannot be read: ENOENT`),
+    ]);
+    writeFileSync(join(folder, 'none.pem'), 'nothing');
+    expect(problems(source('none.pem'), { file })[0]).toContain('holds no certificate in PEM');
+    const pem = '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n';
+    writeFileSync(join(folder, 'ca.pem'), pem);
+    expect(parse(source('ca.pem'), { file }).sources[0]?.options).toMatchObject({ tls: { ca: pem } });
   });
 
   test('a file that is not there', () => {

@@ -6,8 +6,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { z } from 'zod';
-import { type Simulator, startDeribitSimulator } from '../../src/simulators/index.js';
+import { type Simulator, startDeribitSimulator, startTradernetSimulator } from '../../src/simulators/index.js';
 import { type CliRun, cli, endCliRuns } from '../support/cli-run.js';
+import { serveSocketIo2 } from '../support/socketio-2.js';
 import { connectSubscriber } from '../support/subscriber.js';
 
 let folder = '';
@@ -163,6 +164,36 @@ describe('check', () => {
     const check = cli(['check', '--config', file]);
     expect(await check.code).toBe(0);
     expect(check.stdout()).toBe(`${file} is valid: 1 source (deribit.main)\n`);
+  });
+});
+
+describe('serve on Tradernet', () => {
+  test.each([
+    ['websocket', 'the raw WebSocket'],
+    ['socketio2', 'socket.io 2.5.1'],
+    ['socketio2', 'socket.io 4 that allows older clients'],
+    ['socketio4', 'socket.io 4'],
+  ])('over %s, with a server of %s: its sessions are seen, as they open and close', async (transport, server) => {
+    const venue = await startTradernetSimulator();
+    const older = server === 'socket.io 2.5.1' ? await serveSocketIo2(venue) : undefined;
+    try {
+      const source = { ...venue.source, transport, url: older?.url ?? venue.url };
+      const { serve, listening: url } = await serving({ sources: [source] });
+      const tail = cli(['tail', url, '--since', '0-0', '--channel', 'tradernet.>']);
+      const saw = (type: string, count: number) =>
+        tail.until(() => tail.lines().filter((line) => line.includes(`"type":"${type}"`)).length >= count);
+      await saw('session.opened', 3); // the login and the two that there are
+      venue.fault('open_session', {});
+      await saw('session.opened', 4);
+      venue.fault('close_session');
+      await saw('session.closed', 1);
+      serve.stop();
+      expect(await serve.code).toBe(0);
+    } finally {
+      await endCliRuns();
+      await older?.close();
+      await venue.close();
+    }
   });
 });
 

@@ -1,12 +1,10 @@
-import { createServer, type Server } from 'node:http';
-import { createRequire } from 'node:module';
 import { io as connect4 } from 'socket.io-client';
 import { connect as connect2 } from 'socket.io-client-v2';
 import { afterEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { Json } from '../../src/model/json.js';
-import type { SocketIoServer } from '../../src/simulators/tradernet/socketio.js';
 import type { TradernetSimulator } from '../../src/simulators/tradernet.js';
+import { serveSocketIo2 } from '../support/socketio-2.js';
 import { until, VirtualClock } from '../support/virtual-clock.js';
 import { connectRaw, harness, sessionIds, sidOf, stateOf } from './tradernet-client.js';
 
@@ -16,12 +14,6 @@ afterEach(async () => {
   for (const close of open.splice(0).reverse()) await close();
   await closeAll();
 });
-
-/** socket.io 2.5.1, which ships no types. */
-const serve2: (
-  http: Server,
-  options: { readonly serveClient: boolean },
-) => SocketIoServer & { close(done: () => void): void } = createRequire(import.meta.url)('socket.io-v2');
 
 const CHANNEL = 'iitr_notify_sessions_json';
 const EVENT = `sup_${CHANNEL}`;
@@ -114,15 +106,11 @@ const answer = z.tuple([
 const idsOf = (args: readonly unknown[] | undefined): readonly number[] =>
   answer.parse(args)[1][0].response.res?.map(({ id }) => id) ?? [];
 
-/** A socket.io 2.5.1 server beside the simulator, which the simulator serves too. */
+/** A socket.io 2.5.1 server beside the simulator, closed after the test. */
 async function serveVersion2(simulator: TradernetSimulator): Promise<string> {
-  const http = createServer();
-  const server = serve2(http, { serveClient: false });
-  simulator.attachSocketIo(server);
-  await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
-  open.push(() => new Promise<void>((resolve) => server.close(() => resolve())));
-  const { port } = z.object({ port: z.number() }).parse(http.address());
-  return `ws://127.0.0.1:${port}/`;
+  const { url, close } = await serveSocketIo2(simulator);
+  open.push(close);
+  return url;
 }
 
 /** Client, server, and how the client connects: every pair that can work. */

@@ -61,6 +61,8 @@ const credentials = z
   })
   .describe('An API key. Without one the source hears public channels only: heartbeat and platform_state.');
 
+const HEARTBEAT_WORDS = `a heartbeat is ${MIN_HEARTBEAT_SECONDS} to ${MAX_HEARTBEAT_SECONDS} seconds, or 0 for none`;
+
 /** The configuration of a Deribit source; parsed durations are ms. */
 export const deribitConfig = z
   .strictObject({
@@ -77,10 +79,10 @@ export const deribitConfig = z
         '`connection`: the login dies with its socket. `session:NAME`: a named session that a reconnect finds again (16 a key). Further words narrow it, like `trade:read` or `expires:900` (seconds).',
       ),
     heartbeatSeconds: z
-      .union(
-        [z.literal(0), z.number().int().min(MIN_HEARTBEAT_SECONDS).max(MAX_HEARTBEAT_SECONDS)],
-        `a heartbeat is ${MIN_HEARTBEAT_SECONDS} to ${MAX_HEARTBEAT_SECONDS} seconds, or 0 for none`,
-      )
+      .union([
+        z.literal(0),
+        z.number().int().min(MIN_HEARTBEAT_SECONDS, HEARTBEAT_WORDS).max(MAX_HEARTBEAT_SECONDS, HEARTBEAT_WORDS),
+      ])
       .default(DEFAULT_HEARTBEAT_SECONDS)
       .describe(
         "The venue's heartbeat, in seconds; asked for after every connect. 0: none (the relay then asks for a sign of life every 30 s by itself, and cancel-on-disconnect is less reliable).",
