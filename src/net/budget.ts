@@ -14,6 +14,9 @@ export interface BudgetOptions {
   readonly burst: number;
 }
 
+/** Sums of fractions miss a whole by less than this. */
+const ROUNDING = 1e-9;
+
 export function createBudget(options: BudgetOptions): Budget {
   const { clock, perSecond, burst } = options;
   let tokens = burst;
@@ -25,7 +28,8 @@ export function createBudget(options: BudgetOptions): Budget {
       const now = clock.monotonic();
       tokens = Math.min(burst, tokens + ((now - at) / 1_000) * perSecond);
       at = now;
-      const shortMs = tokens < cost ? ((cost - tokens) / perSecond) * 1_000 : 0;
+      const short = cost - tokens;
+      const shortMs = short > ROUNDING ? (short / perSecond) * 1_000 : 0;
       const waitMs = Math.max(blockedUntil - now, shortMs);
       if (waitMs > 0) return Math.ceil(waitMs);
       tokens -= cost;
