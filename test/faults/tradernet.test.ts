@@ -251,9 +251,12 @@ describe('a fault of Tradernet', () => {
     lines();
     await fault('maintenance', { forMs: 60_000 });
     await advance(180_000);
-    const told = lines().filter((line) => !line.includes('link.retrying') && line !== '- link.down ws 0 venue');
-    expect(told).toEqual([
+    const tried = (...attempts: readonly number[]) =>
+      attempts.flatMap((attempt) => [`- link.retrying ws #${attempt}`, '- link.down ws 0 venue']);
+    expect(lines()).toEqual([
       '- link.down ws 1006 network',
+      ...tried(1, 2, 3, 4),
+      '- link.retrying ws #5',
       '- link.down http 1006 venue',
       'login session.stale link_down',
       'login safety.changed at_risk link_down',
@@ -261,6 +264,9 @@ describe('a fault of Tradernet', () => {
       'first safety.changed safe',
       'second session.stale link_down',
       'second safety.changed safe',
+      '- link.down ws 0 venue',
+      ...tried(6, 7),
+      '- link.retrying ws #8',
       '- link.up http',
       'login safety.changed unknown unconfirmed link_down',
       'first safety.changed unknown unconfirmed',
