@@ -20,6 +20,22 @@ export function faultWith<S extends z.ZodType>(summary: string, params: S, run: 
   return { summary, params, run: (parsed) => run(parsed as z.output<S>) };
 }
 
+/** Parameters that faults of several venues take. */
+export const milliseconds = z.number().int().min(0);
+/** How long; what is absent lasts until the fault is triggered with 0, where it does not say otherwise. */
+export const forMs = milliseconds.optional();
+/** Close codes that may be sent (RFC 6455, and the ranges that it leaves free). */
+export const closeCode = z
+  .number()
+  .int()
+  .refine(
+    (code) => (code >= 1000 && code <= 1014 && ![1004, 1005, 1006].includes(code)) || (code >= 3000 && code <= 4999),
+    'no close code that can be sent',
+  );
+/** Larger than what the relay's feeds take: `ws` ends such a connection with 1009. */
+export const OVERSIZED_BYTES = 17 * 1024 * 1024;
+export const MAX_FRAME_BYTES = 64 * 1024 * 1024;
+
 export interface FaultDesk {
   readonly faults: readonly FaultSpec[];
   /** Throws `invalid_params` for a fault that is not here, and for parameters that do not fit. */

@@ -1,11 +1,9 @@
-import { createServer, type IncomingMessage, STATUS_CODES } from 'node:http';
-import type { Socket } from 'node:net';
+import { createServer } from 'node:http';
 import { Server as SocketIo } from 'socket.io';
-import { WebSocketServer } from 'ws';
-import { SessionRelayError } from '../errors.js';
 import { systemClock } from '../net/timer.js';
-import { createFaultDesk, playScenario, serveControl } from './faults.js';
+import { createFaultDesk, playScenario } from './faults.js';
 import { scenarioOf } from './scenarios/index.js';
+import { refuseUpgrade, startServer } from './server.js';
 import type { Simulator, SimulatorOptions } from './simulator.js';
 import { ownClock } from './timers.js';
 import { ACCOUNT, API_KEY, PHONE_CODE } from './tradernet/account.js';
@@ -35,7 +33,6 @@ export interface TradernetSimulator extends Simulator {
 }
 
 const SOCKET_IO_PATH = '/socket.io/';
-const MAX_MESSAGE_BYTES = 1024 * 1024;
 const DEFAULT_SEED = 1;
 /** The demo polls this often: what the venue does not push shows soon. */
 const POLL_SECONDS = 10;
@@ -48,20 +45,12 @@ const POLL_SECONDS = 10;
  * Rejects with `port_in_use` where the port is taken, and with `invalid_params` for an unknown scenario.
  */
 export async function startTradernetSimulator(options: TradernetSimulatorOptions = {}): Promise<TradernetSimulator> {
-  const { host = '127.0.0.1', port = 0, seed = DEFAULT_SEED } = options;
+  const { seed = DEFAULT_SEED } = options;
   const scenario = options.scenario === undefined ? undefined : scenarioOf(options.scenario, 'tradernet');
   const clock = ownClock(options.clock ?? systemClock);
   const broker = createBroker(clock, seed, options.sessionsCommand ?? 'both');
   const { conditions, traffic } = broker;
   const desk = createFaultDesk({ ...connectionFaults(broker), ...venueFaults(broker) });
-  const sockets = new Set<Socket>();
-  const webSockets = new WebSocketServer({
-    noServer: true,
-    maxPayload: MAX_MESSAGE_BYTES,
-    perMessageDeflate: false,
-    clientTracking: false,
-    autoPong: false,
-  });
   // A server that never listens: socket.io attaches to it, and is handed what is its.
   const socketIoHost = createServer();
   const socketIo = new SocketIo({ allowEIO3: true, serveClient: false, destroyUpgrade: false });
@@ -78,49 +67,31 @@ export async function startTradernetSimulator(options: TradernetSimulatorOptions
     return { status, ...(retryAfterSeconds === undefined ? {} : { retryAfter: retryAfterSeconds }) };
   };
 
-  const server = createServer((request, response) => {
-    const url = urlOf(request);
-    if (url !== undefined && serveControl(request, response, simulator)) return;
-    if (url?.pathname === SOCKET_IO_PATH) {
+  const server = await startServer({
+    host: options.host,
+    port: options.port,
+    simulator: () => simulator,
+    request(request, response, requested) {
+      if (requested.pathname !== SOCKET_IO_PATH) return serveApi(request, response, broker, requested);
       if (conditions.maintenance.isOn) response.writeHead(503).end();
       else socketIoHost.emit('request', request, response);
-      return;
-    }
-    if (url !== undefined && serveApi(request, response, broker, url)) return;
-    response.writeHead(404).end();
+      return true;
+    },
+    upgrade(request, tcp, head, requested) {
+      const refused = refusal(requested?.pathname ?? '');
+      if (requested === undefined || refused !== undefined) {
+        const { status, retryAfter } = refused ?? { status: 400 };
+        traffic.upgradeRefused(status);
+        refuseUpgrade(tcp, status, retryAfter);
+      } else if (requested.pathname === SOCKET_IO_PATH) socketIoHost.emit('upgrade', request, tcp, head);
+      else {
+        server.webSockets.handleUpgrade(request, tcp, head, (socket) =>
+          openRawSocket(broker, { socket, tcp, query: requested.searchParams }),
+        );
+      }
+    },
   });
-  server.on('connection', (socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-  });
-  server.on('upgrade', (request, tcp: Socket, head) => {
-    tcp.on('error', () => tcp.destroy());
-    const url = urlOf(request);
-    const refused = refusal(url?.pathname ?? '');
-    if (url === undefined || refused !== undefined) {
-      const { status, retryAfter } = refused ?? { status: 400 };
-      traffic.upgradeRefused(status);
-      const wait = retryAfter === undefined ? '' : `Retry-After: ${retryAfter}\r\n`;
-      tcp.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${wait}Content-Length: 0\r\nConnection: close\r\n\r\n`);
-    } else if (url.pathname === SOCKET_IO_PATH) socketIoHost.emit('upgrade', request, tcp, head);
-    else {
-      webSockets.handleUpgrade(request, tcp, head, (socket) =>
-        openRawSocket(broker, { socket, tcp, query: url.searchParams }),
-      );
-    }
-  });
-
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (cause: NodeJS.ErrnoException) => {
-      const taken = `${host}:${port} is taken by another process: choose another port, or 0 for a free one`;
-      reject(cause.code === 'EADDRINUSE' ? new SessionRelayError('port_in_use', taken, { cause }) : cause);
-    });
-    server.listen({ host, port, exclusive: true }, resolve);
-  });
-  const bound = server.address();
-  const actual = typeof bound === 'object' && bound !== null ? bound.port : port;
-  const origin = `${host.includes(':') ? `[${host}]` : host}:${actual}`;
-  const url = `ws://${origin}/`;
+  const url = `ws://${server.authority}/`;
   let closed: Promise<void> | undefined;
 
   const simulator: TradernetSimulator = {
@@ -131,7 +102,7 @@ export async function startTradernetSimulator(options: TradernetSimulatorOptions
       id: 'desk',
       transport: 'websocket',
       url,
-      httpUrl: `http://${origin}`,
+      httpUrl: `http://${server.authority}`,
       credentials: { login: ACCOUNT.login, password: ACCOUNT.password },
       pollSeconds: POLL_SECONDS,
     },
@@ -142,23 +113,12 @@ export async function startTradernetSimulator(options: TradernetSimulatorOptions
     fault: (name, params) => desk.trigger(name, params),
     state: () => stateOf(broker),
     close() {
-      closed ??= (async () => {
-        playing?.stop();
-        clock.stop();
-        const ended = new Promise<void>((resolve) => server.close(() => resolve()));
-        server.closeAllConnections();
-        for (const socket of sockets) socket.destroy();
-        await Promise.all([ended, socketIo.close()]);
-      })();
+      playing?.stop();
+      clock.stop();
+      closed ??= Promise.all([server.close(), socketIo.close()]).then(() => undefined);
       return closed;
     },
   };
   const playing = scenario === undefined ? undefined : playScenario(simulator, scenario, clock);
   return simulator;
-}
-
-/** Undefined for a request line that is no URL. */
-function urlOf(request: IncomingMessage): URL | undefined {
-  const given = request.url ?? '/';
-  return URL.canParse(given, 'http://simulator') ? new URL(given, 'http://simulator') : undefined;
 }

@@ -1,31 +1,18 @@
 import { z } from 'zod';
 import { SessionRelayError } from '../../errors.js';
 import { type Json, json } from '../../model/json.js';
-import { type Fault, faultWith } from '../faults.js';
+import { closeCode, type Fault, faultWith, forMs, MAX_FRAME_BYTES, milliseconds, OVERSIZED_BYTES } from '../faults.js';
 import { logAccess } from './accounts.js';
 import type { Connection } from './connection.js';
 import type { Exchange } from './exchange.js';
 import { errorText, heartbeatText, Refusal, subscriptionText } from './wire.js';
 
-/** Larger than what the relay's feeds take: `ws` ends such a connection with 1009. */
-const OVERSIZED_BYTES = 17 * 1024 * 1024;
-const MAX_FRAME_BYTES = 64 * 1024 * 1024;
 const DEFAULT_ANNOUNCED_MS = 5_000;
 const DEFAULT_MAINTENANCE_MS = 10_000;
 const CUT_FRAME = '{"jsonrpc":"2.0","method":"subscription","params":{"channel":"platform_st';
 
-const ms = z.number().int().min(0);
-const forMs = ms.optional();
 /** Which live connections: those of a named session, `connection`, `public`; absent: all. */
 const session = z.string().min(1).optional();
-/** Close codes that may be sent (RFC 6455, and the ranges that it leaves free). */
-const closeCode = z
-  .number()
-  .int()
-  .refine(
-    (code) => (code >= 1000 && code <= 1014 && ![1004, 1005, 1006].includes(code)) || (code >= 3000 && code <= 4999),
-    'no close code that can be sent',
-  );
 
 /** What can go wrong with the connections themselves. */
 export function connectionFaults(exchange: Exchange): { readonly [name: string]: Fault } {
@@ -57,7 +44,7 @@ export function connectionFaults(exchange: Exchange): { readonly [name: string]:
     ),
     slow: faultWith(
       'Every frame is sent that much later; 0 ends it.',
-      z.strictObject({ delayMs: ms, forMs }),
+      z.strictObject({ delayMs: milliseconds, forMs }),
       (params) => {
         conditions.delayMs = params.delayMs;
         conditions.slow.on(params.delayMs === 0 ? 0 : params.forMs);
@@ -152,7 +139,7 @@ export function venueFaults(exchange: Exchange): { readonly [name: string]: Faul
     ),
     refuse_upgrade: faultWith(
       'The next connections are refused at the upgrade with 429.',
-      z.strictObject({ count: z.number().int().min(0).default(1), retryAfterSeconds: ms.optional() }),
+      z.strictObject({ count: z.number().int().min(0).default(1), retryAfterSeconds: z.number().int().min(0).optional() }),
       (params) => {
         conditions.refusedUpgrades = params.count;
         conditions.retryAfterSeconds = params.retryAfterSeconds;
@@ -160,7 +147,10 @@ export function venueFaults(exchange: Exchange): { readonly [name: string]: Faul
     ),
     maintenance: faultWith(
       'platform_state announces maintenance; after `afterMs` every socket gets 11051 without an id and ends, and none is accepted for `forMs`.',
-      z.strictObject({ afterMs: ms.default(DEFAULT_ANNOUNCED_MS), forMs: ms.default(DEFAULT_MAINTENANCE_MS) }),
+      z.strictObject({
+        afterMs: milliseconds.default(DEFAULT_ANNOUNCED_MS),
+        forMs: milliseconds.default(DEFAULT_MAINTENANCE_MS),
+      }),
       (params) => {
         platform.maintenance = true;
         clock.setTimer(() => {

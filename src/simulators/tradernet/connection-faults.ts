@@ -1,27 +1,13 @@
 import { z } from 'zod';
-import { type Fault, faultWith } from '../faults.js';
+import { closeCode, type Fault, faultWith, forMs, MAX_FRAME_BYTES, milliseconds, OVERSIZED_BYTES } from '../faults.js';
 import type { Broker } from './broker.js';
 import type { Peer } from './peer.js';
 import { ownUserData } from './peer.js';
 
-/** Larger than what the relay's feeds take: `ws` ends such a connection with 1009. */
-const OVERSIZED_BYTES = 17 * 1024 * 1024;
-const MAX_FRAME_BYTES = 64 * 1024 * 1024;
 const CUT_FRAME = '["sessions",[{"id":7165011,"owner_login":"desk@exam';
 /** In no list of the vendor's. */
 const UNKNOWN_SAFETY_TYPE = 99;
 const UNKNOWN_LIFE_MS = 600_000;
-
-const ms = z.number().int().min(0);
-const forMs = ms.optional();
-/** Close codes that may be sent (RFC 6455, and the ranges that it leaves free). */
-const closeCode = z
-  .number()
-  .int()
-  .refine(
-    (code) => (code >= 1000 && code <= 1014 && ![1004, 1005, 1006].includes(code)) || (code >= 3000 && code <= 4999),
-    'no close code that can be sent',
-  );
 
 /** What can go wrong with the connections themselves. */
 export function connectionFaults(broker: Broker): { readonly [name: string]: Fault } {
@@ -66,7 +52,7 @@ export function connectionFaults(broker: Broker): { readonly [name: string]: Fau
     },
     slow: faultWith(
       'Every frame of a socket is sent that much later; 0 ends it. HTTP is as fast as before.',
-      z.strictObject({ delayMs: ms, forMs }),
+      z.strictObject({ delayMs: milliseconds, forMs }),
       (params) => {
         conditions.delayMs = params.delayMs;
         conditions.slow.on(params.delayMs === 0 ? 0 : params.forMs);

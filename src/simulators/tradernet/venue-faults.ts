@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type Fault, faultWith } from '../faults.js';
+import { type Fault, faultWith, forMs, milliseconds } from '../faults.js';
 import type { Broker } from './broker.js';
 import { SMS_TYPE } from './sessions.js';
 
@@ -11,8 +11,6 @@ const DEFAULT_LIFE_SECONDS = 3_600;
 /** Ten years: a datetime stays one of four digits. */
 const MAX_LIFE_SECONDS = 315_360_000;
 
-const ms = z.number().int().min(0);
-const forMs = ms.optional();
 const id = z.number().int().optional();
 const seconds = z.number().int().min(1).max(MAX_LIFE_SECONDS);
 
@@ -57,7 +55,7 @@ export function venueFaults(broker: Broker): { readonly [name: string]: Fault } 
     ),
     too_many_requests: faultWith(
       'Every request over HTTP is answered with 429 and Retry-After for `forMs`.',
-      z.strictObject({ forMs: ms.default(DEFAULT_THROTTLED_MS) }),
+      z.strictObject({ forMs: milliseconds.default(DEFAULT_THROTTLED_MS) }),
       (params) => {
         conditions.throttledUntil = clock.monotonic() + params.forMs;
         conditions.throttled.on(params.forMs);
@@ -65,7 +63,7 @@ export function venueFaults(broker: Broker): { readonly [name: string]: Fault } 
     ),
     maintenance: faultWith(
       'Sockets end without a close frame, and for `forMs` HTTP and upgrades are answered with 503.',
-      z.strictObject({ forMs: ms.default(DEFAULT_MAINTENANCE_MS) }),
+      z.strictObject({ forMs: milliseconds.default(DEFAULT_MAINTENANCE_MS) }),
       (params) => {
         conditions.maintenance.on(params.forMs);
         for (const peer of [...peers.values()]) peer.drop('maintenance', 'end');
@@ -73,12 +71,16 @@ export function venueFaults(broker: Broker): { readonly [name: string]: Fault } 
     ),
     http_down: faultWith(
       'Requests over HTTP end without an answer for `forMs`; sockets live.',
-      z.strictObject({ forMs: ms.default(DEFAULT_HTTP_DOWN_MS) }),
+      z.strictObject({ forMs: milliseconds.default(DEFAULT_HTTP_DOWN_MS) }),
       (params) => conditions.httpDown.on(params.forMs),
     ),
     missing_row: faultWith(
       'The list lacks a session that lives, for `forMs` and then no longer, or `permanently`; both times it is sent.',
-      z.strictObject({ id, forMs: ms.min(1).default(DEFAULT_MISSING_MS), permanently: z.boolean().default(false) }),
+      z.strictObject({
+        id,
+        forMs: milliseconds.min(1).default(DEFAULT_MISSING_MS),
+        permanently: z.boolean().default(false),
+      }),
       (params) => {
         const session = sessions.find(params.id);
         sessions.withhold(session, true);
