@@ -139,7 +139,10 @@ export function venueFaults(exchange: Exchange): { readonly [name: string]: Faul
     ),
     refuse_upgrade: faultWith(
       'The next connections are refused at the upgrade with 429.',
-      z.strictObject({ count: z.number().int().min(0).default(1), retryAfterSeconds: z.number().int().min(0).optional() }),
+      z.strictObject({
+        count: z.number().int().min(0).default(1),
+        retryAfterSeconds: z.number().int().min(0).optional(),
+      }),
       (params) => {
         conditions.refusedUpgrades = params.count;
         conditions.retryAfterSeconds = params.retryAfterSeconds;
