@@ -49,6 +49,8 @@ export function createLiveness(options: LivenessOptions): Liveness {
   let lookedAgain = false;
 
   const silent = (): number => clock.monotonic() - lastSeen;
+  /** As it is told: in whole ms, like every duration. */
+  const told = (): number => Math.round(silent());
   const boundMs = (): number => (intervalMs === null ? askEveryMs : MISSED_INTERVALS * intervalMs + MISSED_SLACK_MS);
 
   const schedule = (): void => {
@@ -73,8 +75,8 @@ export function createLiveness(options: LivenessOptions): Liveness {
         return;
       }
       stopped = true;
-      if (missed === 0) options.missed({ silentMs: silent(), missed: 1, intervalMs: intervalMs ?? askEveryMs });
-      options.dead({ silentMs: silent() });
+      if (missed === 0) options.missed({ silentMs: told(), missed: 1, intervalMs: intervalMs ?? askEveryMs });
+      options.dead({ silentMs: told() });
       return;
     }
     if (silent() < boundMs()) {
@@ -85,7 +87,7 @@ export function createLiveness(options: LivenessOptions): Liveness {
     // Without the venue's heartbeat silence is normal: only the missing answer to our own question is news.
     if (intervalMs !== null) {
       missed++;
-      options.missed({ silentMs: silent(), missed, intervalMs });
+      options.missed({ silentMs: told(), missed, intervalMs });
     }
     schedule();
     ask();
@@ -95,7 +97,7 @@ export function createLiveness(options: LivenessOptions): Liveness {
   return {
     seen() {
       if (stopped) return;
-      const silentMs = silent();
+      const silentMs = told();
       lastSeen = clock.monotonic();
       if (asked === undefined) return; // the timer finds the new sign of life when it is due
       asked = undefined;

@@ -114,7 +114,7 @@ export function createStream(options: StreamOptions): Stream {
     outageTold = false;
     line.healthy();
     if (silentSinceMs !== undefined) {
-      const silentMs = clock.monotonic() - silentSinceMs;
+      const silentMs = Math.round(clock.monotonic() - silentSinceMs);
       silentSinceMs = undefined;
       tell(LOGIN_TOKEN, { type: 'heartbeat.resumed', data: { silentMs } }, generation);
     }
