@@ -24,6 +24,22 @@ export interface Bus {
   holds(cursor: string): Promise<boolean>;
   sources(): Promise<readonly SourceInfo[]>;
   command(request: CommandRequest): Promise<CommandReply>;
+  /** One request of a venue's own (a webhook); rejects with `not_found` where nothing takes such. */
+  webhook(hook: Webhook): Promise<WebhookAnswer>;
+}
+
+/** A request to `POST /v1/hooks/<venue>/<id>`, unchecked. Header names in lower case; the body as it came. */
+export interface Webhook {
+  readonly venue: string;
+  /** As configured: the id of what holds the source, not a source's token. */
+  readonly id: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Uint8Array;
+}
+
+export interface WebhookAnswer {
+  readonly status: number;
+  readonly detail?: string;
 }
 
 export interface Turn {

@@ -40,6 +40,7 @@ export function createLocalBus(hub: Hub): Bus {
         throw new SessionRelayError('internal', 'the command failed by a fault in the relay', { cause: thrown });
       });
     },
+    webhook: (hook) => hub.webhook(hook),
   };
 }
 

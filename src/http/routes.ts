@@ -43,7 +43,7 @@ interface Route {
 }
 
 /** Parts of PROTOCOL.md §5 that this version does not have. */
-const NOT_YET = /^\/(v1\/(stream|ticket|hooks(\/.*)?|asyncapi\.json|openapi\.json)|metrics)?$/;
+const NOT_YET = /^\/(v1\/(stream|ticket|asyncapi\.json|openapi\.json)|metrics)?$/;
 /** Where subscribers connect. */
 export const SOCKET_PATH = '/v1/ws';
 const NDJSON = 'application/x-ndjson';
@@ -57,7 +57,25 @@ export function createRoutes(options: RoutesOptions): Handler {
     const exact = routes[path];
     if (exact !== undefined) return { route: exact, parameter: '' };
     const [, key] = /^\/v1\/sessions\/([^/]+)$/.exec(path) ?? [];
-    return key === undefined ? undefined : { route: oneSession, parameter: key };
+    if (key !== undefined) return { route: oneSession, parameter: key };
+    const [, hook] = /^\/v1\/hooks\/([^/]+\/[^/]+)$/.exec(path) ?? [];
+    return hook === undefined ? undefined : { route: webhook, parameter: hook };
+  };
+
+  /** A venue has no token of ours: what it sends is signed, and the venue's own part of the relay checks it. */
+  const webhook: Route = {
+    methods: ['POST'],
+    open: true,
+    async answer(request, _url, _grant, parameter) {
+      const [venue = '', id = ''] = parameter.split('/').map(decodeToken);
+      const { status, detail } = await bus.webhook({
+        venue,
+        id,
+        headers: Object.fromEntries(request.headers),
+        body: new Uint8Array(await request.arrayBuffer()),
+      });
+      return status < 400 ? json(status, {}) : problem(status, detail ?? 'the request is refused');
+    },
   };
 
   const oneSession: Route = {

@@ -1,5 +1,14 @@
 import { BehaviorSubject, type Observable, Subject, type Subscription } from 'rxjs';
-import type { CommandReply, CommandRequest, EventsPage, Sight, SourceInfo, Turn } from '../bus/bus.js';
+import type {
+  CommandReply,
+  CommandRequest,
+  EventsPage,
+  Sight,
+  SourceInfo,
+  Turn,
+  Webhook,
+  WebhookAnswer,
+} from '../bus/bus.js';
 import { messageOf, SessionRelayError } from '../errors.js';
 import { formatCursor, parseCursor } from '../model/cursor.js';
 import type { Fact, VenueName } from '../model/event.js';
@@ -58,6 +67,7 @@ export interface Hub {
   holds(cursor: string): boolean;
   sources(): readonly SourceInfo[];
   command(request: CommandRequest): Promise<CommandReply>;
+  webhook(hook: Webhook): Promise<WebhookAnswer>;
 }
 
 /** @throws ConfigError where two venues have the same name. */
@@ -197,11 +207,12 @@ export function createHub(options: HubOptions): Hub {
     const space = `${venue.venue}.${venue.id}`;
     subscriptions.push(
       venue.facts$.subscribe({
-        next: ({ facts, memory: entries }) =>
+        next: ({ facts, memory: entries, committed }) =>
           intake.arrive({
             facts,
             describe: (source) => venue.sources().find((one) => one.source === source),
             ...(entries === undefined ? {} : { memory: { space, entries: () => entries } }),
+            ...(committed === undefined ? {} : { committed: () => committed(true), refused: () => committed(false) }),
           }),
         error: (thrown: unknown) => loseVenue(venue, messageOf(thrown)),
         complete: () => loseVenue(venue, 'it ended by itself'),
@@ -303,6 +314,14 @@ export function createHub(options: HubOptions): Hub {
         );
       }
       return desk.run(request);
+    },
+    async webhook({ venue: name, id, headers, body }) {
+      const found = venues.find((venue) => venue.venue === name && venue.id === id);
+      if (found?.webhook === undefined)
+        throw new SessionRelayError('not_found', `no source ${name}.${id} takes webhooks`);
+      if (stopped || !started || sight.value.blind)
+        throw new SessionRelayError('journal_failed', 'nothing can be journaled now: send it again later');
+      return found.webhook({ headers, body });
     },
   };
 }

@@ -32,6 +32,12 @@ export interface Venue {
    * `source_unavailable`. Absent where the venue has no such thing.
    */
   call?(method: string, params?: Json): Promise<Json>;
+  /**
+   * Takes in one HTTP request that the venue itself sends (a webhook). Whoever asks has checked nothing: the signature
+   * is the venue's to check. Resolves once what it said is journaled, see {@link FactBatch.committed}; never rejects.
+   * Absent where the venue has no such thing.
+   */
+  webhook?(request: WebhookRequest): Promise<WebhookReply>;
   /** Connects. `memory` is what earlier batches asked to remember, by its keys. Idempotent. */
   start(memory?: VenueMemory): void;
   /**
@@ -53,6 +59,21 @@ export interface FactBatch {
    * as `facts`; `null` forgets a key. Never a credential or a token.
    */
   readonly memory?: { readonly [key: string]: Json };
+  /** Called once: `true` when the batch is committed, `false` when it never will be. */
+  readonly committed?: (done: boolean) => void;
+}
+
+/** One request to `POST /v1/hooks/<venue>/<id>` (PROTOCOL.md §5). Header names in lower case; the body as it came. */
+export interface WebhookRequest {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Uint8Array;
+}
+
+/** 200 once journaled, 202 accepted without effect, 400 unreadable, 401 wrong signature, 503 not journaled. */
+export interface WebhookReply {
+  readonly status: 200 | 202 | 400 | 401 | 503;
+  /** Why, in words that repeat nothing of the request. */
+  readonly detail?: string;
 }
 
 export type VenueMemory = ReadonlyMap<string, Json>;

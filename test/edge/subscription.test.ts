@@ -47,6 +47,7 @@ function setUp() {
     holds: () => Promise.resolve(true),
     sources: () => Promise.resolve([]),
     command: () => Promise.reject(new Error('not asked here')),
+    webhook: () => Promise.reject(new Error('not asked here')),
   };
   const failures: unknown[] = [];
   const start = (channel: string, recovery: Recovery) => {

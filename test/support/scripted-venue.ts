@@ -3,7 +3,14 @@ import { z } from 'zod';
 import type { Fact } from '../../src/model/event.js';
 import type { Json } from '../../src/model/json.js';
 import { defaultSafetyPolicy } from '../../src/model/safety.js';
-import type { FactBatch, StopOptions, Venue, VenueCommand } from '../../src/venues/venue.js';
+import type {
+  FactBatch,
+  StopOptions,
+  Venue,
+  VenueCommand,
+  WebhookReply,
+  WebhookRequest,
+} from '../../src/venues/venue.js';
 
 /** A venue that says what a test tells it to, under the name `deribit.<id>`. */
 export interface ScriptedVenue extends Venue {
@@ -19,6 +26,9 @@ export interface ScriptedVenue extends Venue {
   /** What the next calls are answered with; by default `{ ok: true }`. */
   answer: (call: VenueCommand) => Promise<Json>;
   readonly stopped: StopOptions | undefined;
+  /** What it answers to webhooks, told what it wants journaled. */
+  hook: (request: WebhookRequest, tell: (batch: FactBatch) => void) => Promise<WebhookReply>;
+  webhook(request: WebhookRequest): Promise<WebhookReply>;
 }
 
 export function createScriptedVenue(id = 'main'): ScriptedVenue {
@@ -86,6 +96,8 @@ export function createScriptedVenue(id = 'main'): ScriptedVenue {
       tell({ source: id, session, type: 'heartbeat.pulse', data: { rttMs: 7 } });
     },
     calls,
+    hook: () => Promise.resolve({ status: 200 }),
+    webhook: (request) => venue.hook(request, (batch) => facts.next(batch)),
     get stopped() {
       return stopped;
     },
