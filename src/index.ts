@@ -64,7 +64,9 @@ export {
 export type { Clock, Random, Timer } from './net/clock.js';
 export { type Log, silentLog } from './net/log.js';
 export { type DeribitOptions, deribit } from './venues/deribit/index.js';
+export { type IbkrOptions, ibkr } from './venues/ibkr/index.js';
 export { realPorts } from './venues/ports.js';
+export { type SnaptradeOptions, snaptrade } from './venues/snaptrade/index.js';
 export { type TradernetOptions, tradernet } from './venues/tradernet/index.js';
 export type {
   CommandSpec,

@@ -46,6 +46,8 @@ export const demoCommand: Subcommand = {
         { env: {}, file: 'demo' },
       );
       const relay = await startConfigured(config, { stderr: context.stderr, everyCommand: true });
+      for (const { venue, source, sendWebhooksTo } of running)
+        sendWebhooksTo?.(`${relay.url}/v1/hooks/${venue}/${String(source.id)}`);
       const simulated = running.map(({ venue, url }) => ({ venue, url }));
       return await runServer(relay, context, {
         drainTimeoutMs: config.drain.timeout,

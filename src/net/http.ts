@@ -22,7 +22,7 @@ export interface HttpReply {
 /**
  * An HTTP client of one source, with its own agent and TLS settings. Any status resolves; rejects with
  * `source_unavailable` where the venue could not be reached, `venue_timeout` where the request may have arrived,
- * `venue_error` where the answer is larger than 8 MiB, and `closed` after `close()`. What a URL holds beside scheme, host
+ * `venue_error` where the answer is larger than `maxBodyBytes`, and `closed` after `close()`. What a URL holds beside scheme, host
  * and path is in no error.
  */
 export interface HttpClient {
@@ -35,4 +35,6 @@ export interface HttpOptions {
   readonly tls?: TlsOptions;
   /** Default 10 000. */
   readonly timeoutMs?: number;
+  /** A larger answer is refused. Default 8 MiB. */
+  readonly maxBodyBytes?: number;
 }

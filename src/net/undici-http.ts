@@ -4,8 +4,7 @@ import type { HttpClient, HttpOptions, HttpReply } from './http.js';
 import { fingerprintProblem, tlsConnection } from './verify.js';
 
 const DEFAULT_TIMEOUT_MS = 10_000;
-/** A larger answer is refused. */
-const MAX_BODY_BYTES = 8 * 1024 * 1024;
+const DEFAULT_MAX_BODY_BYTES = 8 * 1024 * 1024;
 /** Connecting gets half of a request's time, at most: then a host that does not answer is told from a slow answer. */
 const MAX_CONNECT_TIMEOUT_MS = 5_000;
 
@@ -22,7 +21,7 @@ const UNSENT_CODES: ReadonlySet<string> = new Set([
  * of `tls` cannot be read.
  */
 export function createHttpClient(options: HttpOptions): HttpClient {
-  const { tls } = options;
+  const { tls, maxBodyBytes = DEFAULT_MAX_BODY_BYTES } = options;
   const usualMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
   const connector = buildConnector({
     timeout: Math.min(MAX_CONNECT_TIMEOUT_MS, usualMs / 2),
@@ -70,7 +69,11 @@ export function createHttpClient(options: HttpOptions): HttpClient {
           bodyTimeout: timeoutMs,
           signal: AbortSignal.timeout(timeoutMs),
         });
-        return { status: answer.statusCode, ...headersOf(answer.headers), body: await textOf(answer.body, where) };
+        return {
+          status: answer.statusCode,
+          ...headersOf(answer.headers),
+          body: await textOf(answer.body, where, maxBodyBytes),
+        };
       } catch (cause) {
         throw failure(where, cause, wasUnsent(cause));
       }
@@ -104,13 +107,13 @@ function headersOf(
   return { headers, cookies };
 }
 
-async function textOf(body: AsyncIterable<Uint8Array>, where: string): Promise<string> {
+async function textOf(body: AsyncIterable<Uint8Array>, where: string, maxBytes: number): Promise<string> {
   const parts: Uint8Array[] = [];
   let bytes = 0;
   for await (const part of body) {
     bytes += part.byteLength;
-    if (bytes > MAX_BODY_BYTES) {
-      throw new SessionRelayError('venue_error', `${where}: the answer is larger than ${MAX_BODY_BYTES} bytes`);
+    if (bytes > maxBytes) {
+      throw new SessionRelayError('venue_error', `${where}: the answer is larger than ${maxBytes} bytes`);
     }
     parts.push(part);
   }

@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import { WebSocketServer } from 'ws';
 import { SessionRelayError } from '../errors.js';
@@ -14,6 +15,8 @@ export interface SimulatorServer {
   readonly authority: string;
   /** Accepts WebSockets; upgrades are handed to it by whoever decides on them. */
   readonly webSockets: WebSocketServer;
+  /** Ends one connection by a TCP reset, under TLS too. */
+  reset(tcp: Socket): void;
   /** Ends everything; resolves when the port is free. */
   close(): Promise<void>;
 }
@@ -21,6 +24,8 @@ export interface SimulatorServer {
 export interface SimulatorServerOptions {
   readonly host?: string | undefined;
   readonly port?: number | undefined;
+  /** PEM texts; default: without TLS. */
+  readonly tls?: { readonly key: string; readonly cert: string } | undefined;
   /** What `/_sim` steers. */
   readonly simulator: () => Pick<Simulator, 'venue' | 'faults' | 'fault' | 'state'>;
   /** One request that is not for `/_sim`; `false`: there is nothing at this URL. */
@@ -31,7 +36,7 @@ export interface SimulatorServerOptions {
 
 /** Rejects with `port_in_use` where the port is taken. */
 export async function startServer(options: SimulatorServerOptions): Promise<SimulatorServer> {
-  const { host = '127.0.0.1', port = 0 } = options;
+  const { host = '127.0.0.1', port = 0, tls } = options;
   const sockets = new Set<Socket>();
   const webSockets = new WebSocketServer({
     noServer: true,
@@ -40,13 +45,15 @@ export async function startServer(options: SimulatorServerOptions): Promise<Simu
     clientTracking: false,
     autoPong: false,
   });
-  const server = createServer((request, response) => {
+  const answer = (request: IncomingMessage, response: ServerResponse): void => {
     const url = urlOf(request);
     if (url !== undefined && serveControl(request, response, options.simulator())) return;
     if (url !== undefined && options.request(request, response, url)) return;
     response.writeHead(404).end();
-  });
-  server.on('connection', (socket) => {
+  };
+  const server = tls === undefined ? createServer(answer) : createTlsServer({ ...tls }, answer);
+  // Under TLS too these are the connections below it.
+  server.on('connection', (socket: Socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });
@@ -66,6 +73,12 @@ export async function startServer(options: SimulatorServerOptions): Promise<Simu
   return {
     authority: `${host.includes(':') ? `[${host}]` : host}:${actual}`,
     webSockets,
+    reset(tcp) {
+      const below = [...sockets].find(
+        ({ remotePort, remoteAddress }) => remotePort === tcp.remotePort && remoteAddress === tcp.remoteAddress,
+      );
+      below?.resetAndDestroy();
+    },
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

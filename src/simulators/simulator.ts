@@ -13,6 +13,8 @@ export interface Simulator {
   fault(name: string, params?: { readonly [name: string]: Json }): void;
   /** What `GET /_sim` answers: faults that can be triggered, connections, sessions, orders. */
   state(): Json;
+  /** Where a venue that calls back sends its webhooks, once that is known; absent where it sends none. */
+  sendWebhooksTo?(url: string | undefined): void;
   close(): Promise<void>;
 }
 

@@ -1,0 +1,44 @@
+import type { Fact } from '../../model/event.js';
+import type { Json } from '../../model/json.js';
+import type { FactBatch, VenueMemory } from '../venue.js';
+import type { Mapped } from './settle.js';
+import { type About, type MapperState, memoryOf, recall } from './state.js';
+
+/** What is known of one source: applies what the mapper says, and tells facts with what to remember. */
+export interface Book {
+  readonly state: MapperState;
+  /** Changes the state and tells what follows from it, in one batch. */
+  apply(change: (state: MapperState) => Mapped): void;
+  /** Tells facts that leave the state as it is. */
+  tell(facts: readonly Fact[]): void;
+  /** Takes up what was known before a restart. */
+  recall(memory: VenueMemory | undefined): void;
+  stop(): void;
+}
+
+export function createBook(about: About, out: (batch: FactBatch) => void): Book {
+  let state = recall(about, undefined);
+  let stopped = false;
+  const tell = (facts: readonly Fact[], memory?: { readonly [key: string]: Json }): void => {
+    if (stopped || (facts.length === 0 && memory === undefined)) return;
+    out({ facts, ...(memory === undefined ? {} : { memory }) });
+  };
+  return {
+    get state() {
+      return state;
+    },
+    apply(change) {
+      const before = state;
+      const [after, facts] = change(before);
+      state = after;
+      tell(facts, memoryOf(after, before));
+    },
+    tell: (facts) => tell(facts),
+    recall(memory) {
+      state = recall(about, memory);
+    },
+    stop() {
+      stopped = true;
+    },
+  };
+}
