@@ -165,7 +165,7 @@ function parseSources(
       note(['sources', index, 'id'], message);
     } else first.set(name, index);
     const withCa = withCaRead(rest, file, (message) => note(['sources', index, 'tls', 'ca'], message));
-    const parsed = module.config.safeParse(withServeRole(withCa, module));
+    const parsed = module.config.safeParse(withServeRole(withUsersFile(withCa, file), module));
     if (parsed.success) sources.push({ module, options: parsed.data, id });
     else noteIssues(parsed.error.issues, ['sources', index]);
   }
@@ -189,6 +189,14 @@ function withCaRead(
     note(`the file ${path} cannot be read: ${messageOf(thrown)}`);
   }
   return entry;
+}
+
+/** The users' file is read again while the relay runs; its path counts from the configuration's folder. */
+function withUsersFile(entry: Readonly<Record<string, unknown>>, file: string): Readonly<Record<string, unknown>> {
+  const { usersFile } = entry;
+  return typeof usersFile === 'string' && usersFile !== ''
+    ? { ...entry, usersFile: resolve(dirname(file), usersFile) }
+    : entry;
 }
 
 /** Under `serve` a session has the role that its venue's module says, unless the file says otherwise (PROTOCOL.md §3). */

@@ -253,6 +253,12 @@ describe('what is wrong is said with its line and key', () => {
     expect(parse(source('ca.pem'), { file }).sources[0]?.options).toMatchObject({ tls: { ca: pem } });
   });
 
+  test("a users' file is beside the configuration", () => {
+    const file = join(folder, 'relay.yaml');
+    const text = `sources:\n  - venue: snaptrade\n    id: partner\n    credentials: { clientId: a, consumerKey: b }\n    usersFile: users.json\n`;
+    expect(parse(text, { file }).sources[0]?.options).toMatchObject({ usersFile: join(folder, 'users.json') });
+  });
+
   test('a file that is not there', () => {
     const file = join(folder, 'absent.yaml');
     expect(() => loadConfig(file, { env: {} })).toThrow(`${file}: cannot be read: ENOENT`);
@@ -275,7 +281,7 @@ sources:
     id: desk
     credentials: { login: "\${TN_LOGIN}", password: "\${TN_PASSWORD}" }
     transport: carrier-pigeon
-  - { venue: ibkr, id: gateway }
+  - { venue: mtgox, id: gateway }
 `;
     const found = problems(text, { env: { TN_LOGIN: 'desk', SESSION_RELAY_LIMITS_STALL: 'long' } });
     expect(found.map((line) => line.split(': ').slice(0, 2).join(': '))).toEqual([

@@ -87,6 +87,12 @@ const rows: readonly Row[] = [
     ],
   },
   {
+    fault: 'garbage',
+    says: 'told once to each customer, the stream goes on',
+    ms: 60_000,
+    events: ['- source.fault bad_frame'],
+  },
+  {
     fault: 'break_connection',
     params: { webhook: false },
     says: 'lost, and only the customer can mend it',

@@ -102,6 +102,8 @@ function write(
     ...(text === '' ? {} : { 'content-type': type }),
     'content-length': Buffer.byteLength(text),
     'x-request-id': platform.nextRequestId(),
+    // The venue's own clock, not the machine's.
+    date: new Date(platform.clock.now()).toUTCString(),
     ...rateHeaders(platform),
   });
   response.end(text);

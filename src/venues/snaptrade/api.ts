@@ -44,7 +44,14 @@ export type Failure =
   /** Not sent: the venue's limit of requests a minute is used up. */
   | { readonly kind: 'limited'; readonly waitMs: number }
   /** No usable answer. `sent`: it may have arrived. */
-  | { readonly kind: 'failed'; readonly reason: string; readonly sent: boolean; readonly byVenue: boolean };
+  | {
+      readonly kind: 'failed';
+      readonly reason: string;
+      readonly sent: boolean;
+      readonly byVenue: boolean;
+      /** What came cannot be read at all. */
+      readonly unreadable?: true;
+    };
 
 /** A 429 that names no time. */
 const DEFAULT_PENALTY_MS = 60_000;
@@ -123,6 +130,7 @@ export function readReply(reply: HttpReply, nowMs: number, hide: (text: string) 
         reason: 'the venue answered with something that is not JSON',
         sent: true,
         byVenue: true,
+        unreadable: true,
       };
     }
     return { kind: 'ok', status, body, text };

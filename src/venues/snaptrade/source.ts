@@ -117,7 +117,11 @@ export function createUserSource(options: {
   const hear = (answer: Answer): void => {
     if (answer.kind === 'ok' || answer.kind === 'refused' || (answer.kind === 'throttled' && answer.sent)) {
       link.answered();
-    } else if (answer.kind === 'failed' && link.failed(answer.reason, answer.byVenue)) {
+      return;
+    }
+    if (answer.kind === 'failed' && answer.unreadable === true)
+      apply((before) => noteFault(before, 'garbage over HTTP', 'bad_frame', answer.reason));
+    if (answer.kind === 'failed' && link.failed(answer.reason, answer.byVenue)) {
       apply((before) => [loseSight(before), []]);
     }
   };
