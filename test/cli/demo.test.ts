@@ -86,22 +86,27 @@ const isSecuritySession = (subject: string): boolean => /^tradernet\.\w+\.\d+$/.
 
 describe('session-relay demo', () => {
   test(
-    'shows both venues, and the first incident of each within 30 s',
+    'shows all venues, and the first incident of each within 30 s',
     async () => {
       const startedAt = performance.now();
       const { listening, simulators } = await demo();
-      expect(simulators.map(({ venue }) => venue)).toEqual(['deribit', 'tradernet']);
+      expect(simulators.map(({ venue }) => venue)).toEqual(['deribit', 'tradernet', 'ibkr', 'snaptrade']);
       const tail = run('tail', listening, '--since', '0-0');
-      await tailUntil(tail, (seen) => venuesOf(seen, /^session\.opened$/).size === 2);
+      await tailUntil(tail, (seen) => venuesOf(seen, /^session\.opened$/).size === 4);
       const incidents = run('tail', listening, '--since', '0-0');
       const status = run('status', listening);
       const head = await status.line();
       expect(head).toMatch(/^SAFETY +SESSION +STATUS +EXPIRES +REASONS$/);
-      expect(await status.line()).toMatch(/^(safe|unknown|at_risk|unsafe) +(deribit|tradernet)\./);
+      expect(await status.line()).toMatch(/^(safe|unknown|at_risk|unsafe) +(deribit|tradernet|ibkr|snaptrade)\./);
       expect([0, 1, 2]).toContain((await status.exited)[0]);
       await tailUntil(incidents, (seen) => {
         const sessions = seen.filter(({ subject, type }) => type === 'session.opened' && isSecuritySession(subject));
-        return venuesOf(seen, /^venue\.degraded$/).has('deribit') && sessions.length > SESSIONS_AT_FIRST;
+        return (
+          venuesOf(seen, /^venue\.degraded$/).has('deribit') &&
+          venuesOf(seen, /^session\.contested$/).has('ibkr') &&
+          venuesOf(seen, /^session\.lost$/).has('snaptrade') &&
+          sessions.length > SESSIONS_AT_FIRST
+        );
       });
       expect(performance.now() - startedAt).toBeLessThan(FIRST_INCIDENTS_MS);
     },

@@ -39,7 +39,7 @@ describe('importing the library', () => {
   const { files, packages, later } = reachOf('index.ts');
 
   test('loads these packages and no others: no server, no uWebSockets.js, no socket.io', () => {
-    expect([...packages].toSorted()).toEqual(['eventemitter3', 'rxjs', 'undici', 'ws', 'zod']);
+    expect([...packages].toSorted()).toEqual(['eventemitter3', 'rxjs', 'undici', 'ws', 'yaml', 'zod']);
     expect(builtinModules.some((name) => packages.has(name))).toBe(false);
   });
 
