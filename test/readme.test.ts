@@ -115,8 +115,18 @@ describe('README', () => {
       DERIBIT_CLIENT_SECRET: 'secret',
       TN_LOGIN: 'desk',
       TN_PASSWORD: 'secret',
+      IBKR_FINGERPRINT: Array.from({ length: 32 }, () => 'AB').join(':'),
+      SNAPTRADE_ID: 'PARTNER',
+      SNAPTRADE_KEY: 'secret',
+      CUSTOMER_ID: 'customer',
+      CUSTOMER_SECRET: 'secret',
     };
     const { sources } = parseConfig(example('config'), { file: 'README.md', env });
-    expect(sources.map(({ module, id }) => `${module.venue}.${id}`)).toEqual(['deribit.main', 'tradernet.desk']);
+    expect(sources.map(({ module, id }) => `${module.venue}.${id}`)).toEqual([
+      'deribit.main',
+      'tradernet.desk',
+      'ibkr.gateway',
+      'snaptrade.partner',
+    ]);
   });
 });
