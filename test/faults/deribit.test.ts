@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { Json } from '../../src/model/json.js';
 import { startDeribitSimulator } from '../../src/simulators/deribit.js';
 import { type DeribitOptions, deribit } from '../../src/venues/deribit/index.js';
+import { type FaultRow, play } from '../support/fault-row.js';
 import { createStage, type Stage } from '../support/stage.js';
 
 /** What each fault of the venue becomes as events, in order: the feed, the hub and the simulator on one virtual clock. */
@@ -77,15 +78,7 @@ const DEAD = [
   'relay safety.changed safe',
 ];
 
-interface Row {
-  readonly fault: string;
-  readonly params?: { readonly [name: string]: Json };
-  readonly says: string;
-  readonly ms: number;
-  readonly events: readonly string[];
-}
-
-const rows: readonly Row[] = [
+const rows: readonly FaultRow[] = [
   {
     fault: 'silence',
     params: { forMs: 60_000 },
@@ -240,13 +233,8 @@ const rows: readonly Row[] = [
 ];
 
 describe('a fault of Deribit', () => {
-  test.each(rows)('$fault: $says', async ({ fault, params, ms, events }) => {
-    const { take, advance, fault: trigger } = await start();
-    await advance(10_000);
-    expect(take()).toEqual(LIVE);
-    await trigger(fault, params);
-    await advance(ms);
-    expect(take()).toEqual(events);
+  test.each(rows)('$fault: $says', async (row) => {
+    await play(await start(), row, { events: LIVE, afterMs: 10_000 });
   });
 
   test('bad_credentials that have worked: a person is asked for, then one late try', async () => {

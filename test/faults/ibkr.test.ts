@@ -1,7 +1,7 @@
-import { afterEach, describe, expect, test } from 'vitest';
-import type { Json } from '../../src/model/json.js';
+import { afterEach, describe, test } from 'vitest';
 import { startIbkrSimulator } from '../../src/simulators/index.js';
 import { type IbkrOptions, ibkr } from '../../src/venues/ibkr/index.js';
+import { type FaultRow, play } from '../support/fault-row.js';
 import { createStage, type Stage } from '../support/stage.js';
 
 /** What each fault of the gateway becomes as events, in order: the feed, the hub and the simulator on one virtual clock. */
@@ -32,15 +32,7 @@ const RECONNECTED = ['- link.retrying ws #1', '- link.up ws'];
 const retried = (carrier: string, ...attempts: readonly number[]): readonly string[] =>
   attempts.map((attempt) => `- link.retrying ${carrier} #${attempt}`);
 
-interface Row {
-  readonly fault: string;
-  readonly params?: { readonly [name: string]: Json };
-  readonly says: string;
-  readonly ms: number;
-  readonly events: readonly string[];
-}
-
-const rows: readonly Row[] = [
+const rows: readonly FaultRow[] = [
   {
     fault: 'silence',
     params: { forMs: 60_000 },
@@ -159,12 +151,7 @@ const rows: readonly Row[] = [
 ];
 
 describe('a fault of IBKR', () => {
-  test.each(rows)('$fault: $says', async ({ fault, params, ms, events }) => {
-    const { take, advance, fault: trigger } = await start();
-    await advance(15_000);
-    expect(take()).toEqual(LIVE);
-    await trigger(fault, params);
-    await advance(ms);
-    expect(take()).toEqual(events);
+  test.each(rows)('$fault: $says', async (row) => {
+    await play(await start(), row, { events: LIVE, afterMs: 15_000 });
   });
 });

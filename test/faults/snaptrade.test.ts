@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import type { Json } from '../../src/model/json.js';
 import { startSnaptradeSimulator } from '../../src/simulators/index.js';
 import { type SnaptradeOptions, snaptrade } from '../../src/venues/snaptrade/index.js';
+import { type FaultRow, play } from '../support/fault-row.js';
 import { createStage, type Stage } from '../support/stage.js';
 
 /** What each fault of the venue becomes as events, in order, found by polls alone: no webhook is sent here. */
@@ -45,15 +45,7 @@ const LIVE = [
   'b2 safety.changed safe',
 ];
 
-interface Row {
-  readonly fault: string;
-  readonly params?: { readonly [name: string]: Json };
-  readonly says: string;
-  readonly ms: number;
-  readonly events: readonly string[];
-}
-
-const rows: readonly Row[] = [
+const rows: readonly FaultRow[] = [
   {
     fault: 'http_down',
     params: { forMs: 60_000 },
@@ -140,13 +132,8 @@ const rows: readonly Row[] = [
 ];
 
 describe('a fault of SnapTrade', () => {
-  test.each(rows)('$fault: $says', async ({ fault, params, ms, events }) => {
-    const { lines, advance, fault: trigger } = await start();
-    await advance(15_000);
-    expect(lines()).toEqual(LIVE);
-    await trigger(fault, params);
-    await advance(ms);
-    expect(lines()).toEqual(events);
+  test.each(rows)('$fault: $says', async (row) => {
+    await play(await start(), row, { events: LIVE, afterMs: 15_000 });
   });
 
   test('no fault makes a credential leave the feed', async () => {

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import type { Json } from '../../src/model/json.js';
 import { startTradernetSimulator } from '../../src/simulators/tradernet.js';
 import { type TradernetOptions, tradernet } from '../../src/venues/tradernet/index.js';
+import { type FaultRow, play } from '../support/fault-row.js';
 import { createStage, type Stage } from '../support/stage.js';
 
 /** What each fault of the venue becomes as events, in order: the feed, the hub and the simulator on one virtual clock. */
@@ -74,15 +74,7 @@ const SILENT = [
   'login safety.changed safe',
 ];
 
-interface Row {
-  readonly fault: string;
-  readonly params?: { readonly [name: string]: Json };
-  readonly says: string;
-  readonly ms: number;
-  readonly events: readonly string[];
-}
-
-const rows: readonly Row[] = [
+const rows: readonly FaultRow[] = [
   { fault: 'silence', says: 'asked, then ended and connected again', ms: 120_000, events: SILENT },
   { fault: 'half_open', says: 'the same as silence', ms: 120_000, events: SILENT },
   {
@@ -180,13 +172,8 @@ const rows: readonly Row[] = [
 ];
 
 describe('a fault of Tradernet', () => {
-  test.each(rows)('$fault: $says', async ({ fault, params, ms, events }) => {
-    const { lines, advance, fault: trigger } = await start();
-    await advance(10_000);
-    expect(lines()).toEqual(LIVE);
-    await trigger(fault, params);
-    await advance(ms);
-    expect(lines()).toEqual(events);
+  test.each(rows)('$fault: $says', async (row) => {
+    await play(await start(), row, { events: LIVE, afterMs: 10_000 });
   });
 
   test('bad_credentials that have worked: a person is asked for, then one late try', async () => {
