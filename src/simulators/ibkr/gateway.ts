@@ -8,7 +8,7 @@ import { createOtherLogin, type OtherLogin } from './other-login.js';
 import { createPacing, type Pacing } from './pacing.js';
 import type { GatewaySocket } from './socket.js';
 import { type Absence, createSso, type Sso } from './sso.js';
-import { createTraffic, type Traffic } from './traffic.js';
+import { createOwnTraffic, type Traffic } from './traffic.js';
 import type { Username } from './username.js';
 
 /** The specification that answers follow: `2.9` has no `established`, and confirms a logout in other words. */
@@ -93,7 +93,7 @@ export function createGateway(options: {
     sso,
     brokerage,
     other: createOtherLogin(clock, username),
-    traffic: createTraffic(),
+    traffic: createOwnTraffic(),
     sockets,
     nextSocket() {
       last += 1;

@@ -45,7 +45,7 @@ export function serveApi(request: IncomingMessage, response: ServerResponse, gat
       return;
     }
     if (conditions.httpDown.isOn && conditions.httpDownAs === 'hang') return;
-    gateway.traffic.answered(answer.status);
+    gateway.traffic.outcome(answer.status);
     const text = answer.status === 200 ? conditions.garbage.shift() : undefined;
     const ms = conditions.slow.isOn && conditions.slowOf !== 'ws' ? conditions.delayMs : 0;
     if (ms === 0) send(response, answer, text);

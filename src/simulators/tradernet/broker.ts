@@ -7,7 +7,7 @@ import { createKeys, type Keys } from './keys.js';
 import { createLoginLimit, createLogins, type LoginLimit, type Logins } from './logins.js';
 import type { Peer } from './peer.js';
 import { createSecuritySessions, type SecuritySessions } from './sessions.js';
-import { createTraffic, type Traffic } from './traffic.js';
+import { createOwnTraffic, type Traffic } from './traffic.js';
 import { createTwoFactor, type TwoFactor } from './two-factor.js';
 
 /** Everything of the venue that is not one connection: logins, security sessions, what faults changed. */
@@ -58,7 +58,7 @@ export function createBroker(clock: Clock, seed: number, sessionsWord: SessionsW
       conditions: () => conditions,
       changed: () => publish(),
     }),
-    traffic: createTraffic(),
+    traffic: createOwnTraffic(),
     peers,
     nextPeer() {
       lastPeer += 1;

@@ -52,7 +52,7 @@ export function serveApi(request: IncomingMessage, response: ServerResponse, bro
         return typeof value === 'string' ? value : undefined;
       },
     }).then(({ status, body: said, headers = {}, refused }) => {
-      if (refused !== undefined) traffic.refused(refused);
+      if (refused !== undefined) traffic.outcome(refused);
       const text = typeof said === 'string' ? said : JSON.stringify(said);
       response.writeHead(status, {
         'content-type': typeof said === 'string' ? 'text/html' : 'application/json',

@@ -2,6 +2,7 @@ import { SessionRelayError } from '../../errors.js';
 import { type Environment, type EventData, type Role, timestampOf } from '../../model/event.js';
 import { VERSION } from '../../version.js';
 import { createSecrets } from '../secrets.js';
+import { shownUrl } from '../shown-url.js';
 import type { FactBatch, VenueMemory, VenuePorts } from '../venue.js';
 import { missingScopes, scopeText } from './auth.js';
 import { type Book, createBook, type Told } from './book.js';
@@ -386,10 +387,4 @@ function triggered(scope: EventData<'protection.triggered'>['scope']): Told {
     type: 'protection.triggered',
     data: { mechanism: 'cancel_on_disconnect', scope, certain: false },
   };
-}
-
-/** A URL as it may be shown: no query, no user, no fragment. */
-function shownUrl(url: string): string {
-  const { protocol, host, pathname } = new URL(url);
-  return `${protocol}//${host}${pathname}`;
 }

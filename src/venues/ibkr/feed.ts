@@ -2,6 +2,7 @@ import { SessionRelayError } from '../../errors.js';
 import type { Role } from '../../model/event.js';
 import type { TlsOptions } from '../../net/tls.js';
 import { createSecrets } from '../secrets.js';
+import { shownUrl } from '../shown-url.js';
 import type { FactBatch, VenueMemory, VenuePorts } from '../venue.js';
 import { createApi } from './api.js';
 import { createBook } from './book.js';
@@ -238,15 +239,6 @@ function secretsOf({ headers, url }: IbkrConfig): readonly string[] {
   const { username, password } = new URL(url);
   const named = Object.entries(headers).flatMap(([name, value]) => (/^user-agent$/i.test(name) ? [] : [value]));
   return [...named, username, password].filter((text) => text !== '');
-}
-
-function shownUrl(base: string): string {
-  const url = new URL(base);
-  url.username = '';
-  url.password = '';
-  url.search = '';
-  url.hash = '';
-  return url.href;
 }
 
 function shownOrigin(base: string): string {

@@ -2,6 +2,7 @@ import { SessionRelayError, VenueTimeoutError } from '../../errors.js';
 import type { Role } from '../../model/event.js';
 import { createPoll } from '../../net/poll.js';
 import { createSecrets } from '../secrets.js';
+import { shownUrl } from '../shown-url.js';
 import type { FactBatch, VenueMemory, VenuePorts } from '../venue.js';
 import { type Asked, createApi, isUnknownLogin, type ListAnswer, type SidInfo } from './api.js';
 import { createBook } from './book.js';
@@ -13,7 +14,7 @@ import { goStale, loseSight, proveLogin } from './mapper.js';
 import type { TradernetConfig } from './options.js';
 import { createReconciler } from './reconcile.js';
 import { createStream, type Stream } from './stream.js';
-import { headersOf, shownUrl } from './target.js';
+import { headersOf } from './target.js';
 
 /** A failed poll is repeated sooner than the next one is due. */
 const POLL_AGAIN_MS = 15_000;

@@ -1,6 +1,7 @@
 import { type Fact, SOURCE_TOKEN } from '../../model/event.js';
 import type { Timer } from '../../net/clock.js';
 import type { Secrets } from '../secrets.js';
+import { shownUrl } from '../shown-url.js';
 import type { VenuePorts } from '../venue.js';
 import type { Auth } from './api.js';
 import type { Book } from './book.js';
@@ -12,7 +13,7 @@ import { judgeUserData, mapFrame, noteFault } from './mapper.js';
 import type { Frame } from './messages.js';
 import type { TradernetConfig } from './options.js';
 import { LOGIN_TOKEN } from './state.js';
-import { CARRIERS, shownUrl, socketUrl, targetOf } from './target.js';
+import { CARRIERS, socketUrl, targetOf } from './target.js';
 
 /** The socket of one source: waits for the proof of the login, asks for the list, takes in what follows, tells ends. */
 export interface Stream {

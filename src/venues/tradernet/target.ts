@@ -18,12 +18,6 @@ export function socketUrl({ transport, url }: Pick<TradernetConfig, 'transport' 
   return url ?? (transport === 'websocket' ? DEFAULT_WEBSOCKET_URL : DEFAULT_SOCKETIO_URL);
 }
 
-/** A URL as it may be shown: no query, no user, no fragment. */
-export function shownUrl(url: string): string {
-  const { protocol, host, pathname } = new URL(url);
-  return `${protocol}//${host}${pathname}`;
-}
-
 /**
  * Headers of every request and upgrade: the configured ones over defaults. The venue's front answers the User-Agents of
  * well-known HTTP libraries with 403, and captures of its socket carry an Origin.
