@@ -27,6 +27,8 @@ import {
 } from './queries.js';
 import { decideRecovery } from './recovery.js';
 import { type Id, type Method, parseParams, readFrame } from './request.js';
+import type { States } from './states.js';
+import { createStatesSubscription } from './states-subscription.js';
 import { createSubscription, type Outlet, type Subscription } from './subscription.js';
 import type { Wire, WireHandlers } from './wire.js';
 
@@ -44,6 +46,7 @@ export interface ConnectionOptions {
   readonly grant: Grant | undefined;
   readonly bus: Bus;
   readonly channels: Channels;
+  readonly states: States;
   readonly authenticator: Authenticator;
   readonly limits: Limits;
   readonly clock: Clock;
@@ -66,7 +69,7 @@ const authParams = z.strictObject({ token: z.string().min(1) });
 const noParams = z.strictObject({}).default({});
 
 export function createConnection(options: ConnectionOptions): Connection {
-  const { wire, bus, channels, authenticator, limits, clock, log } = options;
+  const { wire, bus, channels, states, authenticator, limits, clock, log } = options;
   const subscriptions = new Map<string, Subscription>();
   /** What each channel's `last` was when the subscriber was last told. */
   const toldLast = new Map<string, string>();
@@ -143,9 +146,9 @@ export function createConnection(options: ConnectionOptions): Connection {
     useGrant(next);
     for (const subscription of [...subscriptions.values()]) {
       const { channel, group } = subscription;
-      if (allowsChannel(next, channel) && group.fields === next.fields) continue;
+      if (allowsChannel(next, channel) && subscription.fits(next)) continue;
       const reason = allowsChannel(next, channel)
-        ? 'the grant shows other fields now: subscribe again'
+        ? 'the grant shows other fields or sessions now: subscribe again'
         : 'the grant no longer contains this channel';
       end(subscription);
       notify('unsubscribed', { channel, cursor: group.last, reason });
@@ -162,8 +165,6 @@ export function createConnection(options: ConnectionOptions): Connection {
   };
 
   const subscribe = async (id: Id, mine: Grant, params: z.output<typeof subscribeParams>): Promise<void> => {
-    if (params.mode === 'states')
-      throw invalidParams('params.mode: states is not in this version of the relay: use events');
     const asked = new Map<string, string | undefined>();
     for (const entry of params.channels) {
       const { channel, since } = typeof entry === 'string' ? { channel: entry, since: params.since } : entry;
@@ -189,7 +190,9 @@ export function createConnection(options: ConnectionOptions): Connection {
         hasSnapshot: hasSnapshot(channel),
         snapshot: params.snapshot,
       });
-      const subscription = createSubscription({ channel, recovery, pulses: params.pulses, bus, channels, outlet });
+      const terms = { channel, recovery, pulses: params.pulses, bus, channels, outlet };
+      const subscription =
+        params.mode === 'states' ? createStatesSubscription({ ...terms, states }) : createSubscription(terms);
       subscriptions.set(channel, subscription);
       toldLast.set(channel, subscription.group.last);
       return { subscription, recovered: recovery.how !== 'gap' };

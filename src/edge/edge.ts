@@ -9,6 +9,7 @@ import { createChannels } from './channels.js';
 import { type Connection, createConnection } from './connection.js';
 import { CLOSE, PROBLEM_TYPE, problemBody } from './errors.js';
 import { BLIND_AFTER_MS, BLIND_CLOSE_MS, DEFAULT_LIMITS, type Limits } from './limits.js';
+import { createStates } from './states.js';
 import type { UpgradeDecision, UpgradeRequest, Wire } from './wire.js';
 
 export interface EdgeOptions {
@@ -46,6 +47,7 @@ export function createEdge(options: EdgeOptions): Edge {
   const { bus, authenticator, clock, random, log } = options;
   const limits: Limits = { ...DEFAULT_LIMITS, ...options.limits };
   const channels = createChannels(bus.head());
+  const states = createStates({ bus, channels, clock });
   const connections = new Set<Connection>();
   const perAddress = new Map<string, number>();
   const perIdentity = new Map<string, number>();
@@ -100,7 +102,10 @@ export function createEdge(options: EdgeOptions): Edge {
     blindTold = false;
     everybody((connection) => connection.notify('sighted', { cursor: next.cursor }));
   });
-  const turns = bus.turns$.subscribe((turn) => channels.publish(turn));
+  const turns = bus.turns$.subscribe((turn) => {
+    channels.publish(turn);
+    states.publish(turn);
+  });
 
   const refuse = (
     status: number,
@@ -177,6 +182,7 @@ export function createEdge(options: EdgeOptions): Edge {
           grant,
           bus,
           channels,
+          states,
           authenticator,
           limits,
           clock,
@@ -214,7 +220,7 @@ export function createEdge(options: EdgeOptions): Edge {
     upgrade: admit,
     isDraining: () => draining !== undefined,
     sight: () => sight,
-    counts: () => ({ connections: connections.size, groups: channels.size }),
+    counts: () => ({ connections: connections.size, groups: channels.size + states.size }),
     drain({ timeoutMs }) {
       draining ??= new Promise<void>((resolve) => {
         drained = resolve;

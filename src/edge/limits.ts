@@ -60,3 +60,10 @@ export const MAX_EVENTS_SCANNED = 10_000;
 export const MAX_PING_BYTES = 1_024;
 /** Journal events that a replay reads at once. */
 export const REPLAY_PAGE = 500;
+
+/** States mode: a channel's subscribers get the newest states at most once in this time. */
+export const STATES_EVERY_MS = 250;
+/** Bytes of states in one frame, unless a single one is larger; at most {@link SNAPSHOT_STATES} of them too. */
+export const STATES_FRAME_BYTES = 64 * 1024;
+/** Changes that a channel's group remembers for those of its subscribers that skip. */
+export const STATES_TAIL = 4_000;

@@ -24,6 +24,8 @@ export interface Outlet {
 export interface Subscription {
   readonly channel: string;
   readonly group: ChannelGroup;
+  /** Whether what it sends is what this grant shows; whether the grant contains the channel is not asked here. */
+  fits(grant: Grant): boolean;
   /** Whether it is live: everything before the edge's position was sent. */
   isLive(): boolean;
   /**
@@ -179,6 +181,7 @@ export function createSubscription(options: SubscriptionOptions): Subscription {
   return {
     channel,
     group,
+    fits: (grant) => grant.fields === group.fields,
     isLive: () => live,
     sentUpTo: () => (ended ? undefined : sentUpTo),
     start() {

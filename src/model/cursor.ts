@@ -27,3 +27,9 @@ export function compareCursors(a: string, b: string): number {
   if (left === undefined || right === undefined) return (left === undefined ? 0 : 1) - (right === undefined ? 0 : 1);
   return left.epoch - right.epoch || left.offset - right.offset;
 }
+
+/** The position just before an event: everything but the event and what follows it lies up to there. */
+export function cursorBefore(id: string): string {
+  const cursor = parseCursor(id);
+  return cursor === undefined ? id : formatCursor(cursor.epoch, Math.max(0, cursor.offset - 1));
+}

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { compareCursors, formatCursor, parseCursor } from '../../src/model/cursor.js';
+import { compareCursors, cursorBefore, formatCursor, parseCursor } from '../../src/model/cursor.js';
 
 const position = fc.tuple(fc.maxSafeNat(), fc.maxSafeNat());
 
@@ -62,5 +62,15 @@ describe('a cursor', () => {
     expect(compareCursors('rubbish', '0-0')).toBeLessThan(0);
     expect(compareCursors('0-0', 'rubbish')).toBeGreaterThan(0);
     expect(compareCursors('rubbish', 'nonsense')).toBe(0);
+  });
+
+  test('before an event lies after every event before it', () => {
+    fc.assert(
+      fc.property(fc.maxSafeNat(), fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }), (epoch, offset) => {
+        const before = cursorBefore(formatCursor(epoch, offset));
+        expect(compareCursors(before, formatCursor(epoch, offset))).toBeLessThan(0);
+        expect(compareCursors(before, formatCursor(epoch, offset - 1))).toBe(0);
+      }),
+    );
   });
 });
