@@ -235,15 +235,6 @@ describe.each(TRANSPORTS)('subscribe over %s', (transport) => {
     expect(subscriber.losses).toEqual([]);
   });
 
-  test('mode states is refused in clear words', async () => {
-    const { connect } = await startTestRelay(transport);
-    const subscriber = await connect();
-    await expect(subscriber.request('subscribe', { channels: ['>'], mode: 'states' })).rejects.toMatchObject({
-      code: -32602,
-      message: expect.stringContaining('states'),
-    });
-  });
-
   test('more than maxChannels channels are refused, and replacing one of them is not', async () => {
     const { connect } = await startTestRelay(transport, { limits: { maxChannels: 2 } });
     const subscriber = await connect();

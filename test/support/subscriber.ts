@@ -21,6 +21,14 @@ const frame = z.object({
   previous: z.string(),
   data: z.looseObject({ id: z.string(), subject: z.string(), type: z.string() }),
 });
+/** A frame of states mode: `removed` only where sessions are gone. */
+const changed = z.object({
+  channel: z.string(),
+  previous: z.string(),
+  cursor: z.string(),
+  states: z.array(z.looseObject({ key: z.string() })),
+  removed: z.array(z.string()).optional(),
+});
 const subscribed = z.object({
   channels: z.array(z.object({ channel: z.string(), cursor: z.string(), recovered: z.boolean() })),
 });
@@ -131,7 +139,14 @@ export async function connectSubscriber(
     }
   };
   const notified = (method: string, params: Params): void => {
-    if (method === 'subscription' && params.pulse !== true) {
+    if (method === 'subscription' && 'states' in params) {
+      const { channel, previous, cursor } = changed.parse(params);
+      const chain = chainOf(channel);
+      if (chain === undefined) return;
+      if (previous !== chain.expected) losses.push(`${channel}: previous is ${previous}, not ${chain.expected}`);
+      if (compareCursors(cursor, previous) < 0) losses.push(`${channel}: ${cursor} after ${previous}`);
+      chain.expected = cursor;
+    } else if (method === 'subscription' && params.pulse !== true) {
       const { channel, previous, data } = frame.parse(params);
       const chain = chainOf(channel);
       if (chain === undefined) return;
