@@ -116,10 +116,11 @@ export function createIntake(options: IntakeOptions): Intake {
       const name = `${source} ${type}`;
       const times = (oversized.get(name) ?? 0) + 1;
       oversized.set(name, times);
-      log.warn('a fact is too large to be told whole', { source, type, times });
+      if (times > 1) continue;
+      log.warn('a fact is too large to be told whole', { source, type });
       const sample = sampleOf(`${type} of ${session.slice(0, 64)} is too large to be told whole`);
       const data = { what: 'inconsistent', sample } as const;
-      if (times === 1) kept.push({ source, session: SOURCE_TOKEN, type: 'source.fault', data });
+      kept.push({ source, session: SOURCE_TOKEN, type: 'source.fault', data });
     }
     return { facts: kept, bytes };
   };

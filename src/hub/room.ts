@@ -103,5 +103,6 @@ function isOnePartTooMany(fact: Fact, source: SourceState | undefined): boolean 
 }
 
 function isFull(parts: readonly string[], what: string | undefined): boolean {
-  return what !== undefined && parts.length >= MAX_PARTS_OF_SOURCE && !parts.includes(what);
+  // A lock of everything is never one too many.
+  return what !== undefined && what !== 'all' && parts.length >= MAX_PARTS_OF_SOURCE && !parts.includes(what);
 }

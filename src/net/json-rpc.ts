@@ -53,6 +53,8 @@ export interface JsonRpcOptions {
 /** How much of a frame that was not understood is kept. */
 const MAX_SAMPLE_CHARACTERS = 256;
 const DEFAULT_TIMEOUT_MS = 10_000;
+/** Calls that wait for their answers at once; more are not sent. */
+export const MAX_PENDING_CALLS = 1_000;
 
 interface Pending {
   readonly method: string;
@@ -86,6 +88,8 @@ export function createJsonRpc(options: JsonRpcOptions): JsonRpc {
     },
     call(method, params = {}, callOptions = {}) {
       if (closed !== undefined) return Promise.reject(unsent(method, closed));
+      if (waiting.size >= MAX_PENDING_CALLS)
+        return Promise.reject(unsent(method, `${waiting.size} calls wait for their answers`));
       const id = ++last;
       const patienceMs = callOptions.timeoutMs ?? timeoutMs;
       return new Promise<Json>((resolve, reject) => {
