@@ -115,6 +115,8 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const eventLoop = createEventLoopWatch(systemClock);
   const requests = limitRequests(
     createRoutes({ bus, edge, authenticator, eventLoop, log, version: VERSION, transport: transport.kind }),
+    // Answers leave by real sockets, whatever the relay's own clock.
+    systemClock,
   );
   serving = { upgrade: (request) => edge.upgrade(request), fetch: requests.fetch };
   const drainTimeoutMs = options.drainTimeoutMs ?? DRAIN_TIMEOUT_MS;

@@ -27,8 +27,9 @@ export async function leaveVenues(
     const leftMs = Math.max(0, startedAt + withinMs - clock.monotonic());
     if (!(await within(clock, leftMs, ended))) log.error(`${name} does not stop`);
   };
-  const holdsOrders = (venue: Venue): boolean => venue.call !== undefined;
-  const first = Promise.all(venues.filter(holdsOrders).map(stop));
-  await within(clock, Math.min(ORDERS_FIRST_MS, withinMs), first);
-  await Promise.all([first, ...venues.filter((venue) => !holdsOrders(venue)).map(stop)]);
+  const holders = venues.filter(({ call }) => call !== undefined);
+  const others = venues.filter(({ call }) => call === undefined);
+  const first = Promise.all(holders.map(stop));
+  if (holders.length > 0) await within(clock, Math.min(ORDERS_FIRST_MS, withinMs), first);
+  await Promise.all([first, ...others.map(stop)]);
 }
