@@ -87,6 +87,13 @@ describe('sockets and calls', () => {
     const asked = Array.from({ length: MAX_PENDING_CALLS }, () => rpc.call('public/test').catch(() => undefined));
     await expect(rpc.call('public/test')).rejects.toMatchObject({ code: 'source_unavailable' });
     expect([sent.length, rpc.pending]).toEqual([MAX_PENDING_CALLS, MAX_PENDING_CALLS]);
+    // A logout is what orders depend on: it finds a place, of which there are a hundred more.
+    for (let count = 0; count < 100; count++)
+      asked.push(rpc.call('private/logout', {}, { urgent: true }).catch(() => undefined));
+    expect(sent).toHaveLength(MAX_PENDING_CALLS + 100);
+    await expect(rpc.call('private/logout', {}, { urgent: true })).rejects.toMatchObject({
+      code: 'source_unavailable',
+    });
     rpc.close('over');
     await Promise.all(asked);
   });
