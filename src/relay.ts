@@ -4,15 +4,19 @@ import { type AuthOptions, createAuthenticator } from './edge/auth.js';
 import { createEdge, type Edge } from './edge/edge.js';
 import { PROBLEM_TYPE, problemBody } from './edge/errors.js';
 import { DEFAULT_LIMITS, type Limits } from './edge/limits.js';
+import { SessionRelayError } from './errors.js';
 import { createEventLoopWatch, type EventLoopWatch } from './http/event-loop.js';
+import { startingHealth } from './http/health.js';
 import { problem } from './http/problem.js';
+import { limitRequests, type Requests } from './http/requests.js';
 import { createRoutes, SOCKET_PATH } from './http/routes.js';
-import { createHub, type Hub } from './hub/hub.js';
+import { createHub, type Ending, type EndOptions, type Hub } from './hub/hub.js';
 import type { Journal } from './hub/journal/journal.js';
 import { createMemoryJournal } from './hub/journal/memory.js';
 import type { Clock, Random } from './net/clock.js';
 import { type Log, silentLog } from './net/log.js';
 import { systemClock } from './net/timer.js';
+import { within } from './net/within.js';
 import { chooseTransport } from './transports/choose.js';
 import type { Listening, Transport, TransportHandlers } from './transports/transport.js';
 import type { Venue } from './venues/venue.js';
@@ -20,6 +24,7 @@ import { VERSION } from './version.js';
 
 export type { AuthOptions } from './edge/auth.js';
 export type { Limits } from './edge/limits.js';
+export type { Ending } from './hub/hub.js';
 export type { Listening, Transport } from './transports/transport.js';
 
 /** A relay put together in one process: venues → hub → bus → edge and HTTP → transport. */
@@ -36,6 +41,8 @@ export interface RelayOptions {
   readonly transport?: 'uws' | 'ws' | Transport;
   /** How long `drain` may take; default 20 000. */
   readonly drainTimeoutMs?: number;
+  /** Aborted while the relay still starts, it ends the start: `startRelay` rejects with `closed`. */
+  readonly signal?: AbortSignal;
   readonly log?: Log;
   readonly clock?: Clock;
   readonly random?: Random;
@@ -47,17 +54,25 @@ export interface Relay {
   readonly transport: 'uws' | 'ws';
   readonly hub: Hub;
   /**
-   * Ends it as a server should end: newcomers are refused, Deribit is logged out within a second so that orders stay,
-   * subscribers are told and sent away over the time there is. Idempotent; resolves when everything is closed.
+   * Ends it as a server should end. In the turn of the call: `/readyz` is red, newcomers and commands are refused with
+   * 503, Deribit is asked to log out (within a second, so that orders stay), and subscribers begin to be told when to
+   * come back. The other venues are left once Deribit has ended, without a logout. What all that means is journaled and
+   * still delivered; subscribers are sent away over the time there is; reads and health are answered until the end.
+   * Then the journal is flushed and closed, and the port given up. Never takes longer than `drainTimeoutMs` where that
+   * is at least 5 s, whatever hangs. Idempotent; never rejects; resolves when everything is closed.
    */
-  drain(): Promise<void>;
+  drain(): Promise<Ending>;
   /** Ends it now. `orders` as in {@link Venue.stop}. Idempotent. */
-  close(options: { readonly orders: 'leave' | 'cancel' }): Promise<void>;
+  close(options: { readonly orders: 'leave' | 'cancel' }): Promise<Ending>;
 }
 
-/** What one HTTP request's body may have; a command is far smaller. */
-const MAX_BODY_BYTES = 1024 * 1024;
+/** What one HTTP request's body may have; the largest are webhooks, and theirs have a few hundred bytes. */
+const MAX_BODY_BYTES = 256 * 1024;
 const DRAIN_TIMEOUT_MS = 20_000;
+/** Part of the drain's time that the hub has; what is left is for subscribers, who leave meanwhile, and for the port. */
+const HUB_SHARE = 0.5;
+/** Answers that are under way at the end get this long to be given. */
+const LAST_ANSWERS_MS = 500;
 
 /**
  * Starts a relay: takes the port, opens the journal, rebuilds the states, connects the venues, serves. The port comes
@@ -88,7 +103,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       },
       { upgrade: (request) => serving.upgrade(request), fetch: (request, peer) => serving.fetch(request, peer) },
     );
-    await hub.start();
+    await unlessAborted(hub.start(), options.signal);
   } catch (thrown) {
     await listening?.close();
     await hub.stop({ orders: 'leave' });
@@ -98,10 +113,25 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const bus = createLocalBus(hub);
   const edge = createEdge({ bus, authenticator, limits, clock, random, log, version: VERSION });
   const eventLoop = createEventLoopWatch(systemClock);
-  const fetch = createRoutes({ bus, edge, authenticator, eventLoop, log, version: VERSION, transport: transport.kind });
-  serving = { upgrade: (request) => edge.upgrade(request), fetch };
+  const requests = limitRequests(
+    createRoutes({ bus, edge, authenticator, eventLoop, log, version: VERSION, transport: transport.kind }),
+    // Answers leave by real sockets, whatever the relay's own clock.
+    systemClock,
+  );
+  serving = { upgrade: (request) => edge.upgrade(request), fetch: requests.fetch };
   const drainTimeoutMs = options.drainTimeoutMs ?? DRAIN_TIMEOUT_MS;
-  return running({ hub, edge, eventLoop, listening, transport, drainTimeoutMs });
+  return running({ hub, edge, requests, eventLoop, listening, transport, drainTimeoutMs });
+}
+
+/** A start that hangs must not outlive whoever wants it to end. */
+function unlessAborted(task: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  if (signal === undefined) return task;
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(new SessionRelayError('closed', 'the relay was stopped while it started'));
+    if (signal.aborted) abort();
+    else signal.addEventListener('abort', abort, { once: true });
+    task.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
 }
 
 /** Nothing is served before the states are rebuilt. */
@@ -112,46 +142,50 @@ const STARTING: TransportHandlers = {
     body: problemBody(503, 'the relay is starting'),
     headers: { 'content-type': PROBLEM_TYPE, 'retry-after': '1' },
   }),
-  fetch: () => Promise.resolve(problem(503, 'the relay is starting', { headers: { 'retry-after': '1' } })),
+  fetch: (request) =>
+    Promise.resolve(
+      startingHealth(request, VERSION) ?? problem(503, 'the relay is starting', { headers: { 'retry-after': '1' } }),
+    ),
 };
 
 function running(parts: {
   readonly hub: Hub;
   readonly edge: Edge;
+  readonly requests: Requests;
   readonly eventLoop: EventLoopWatch;
   readonly listening: Listening;
   readonly transport: Transport;
   readonly drainTimeoutMs: number;
 }): Relay {
-  const { hub, edge, eventLoop, listening, transport } = parts;
-  let closing: Promise<void> | undefined;
-  const close = (orders: 'leave' | 'cancel'): Promise<void> => {
+  const { hub, edge, requests, eventLoop, listening, transport, drainTimeoutMs } = parts;
+  let closing: Promise<Ending> | undefined;
+  const close = (how: EndOptions): Promise<Ending> => {
     closing ??= (async () => {
       try {
-        await hub.stop({ orders });
+        return await hub.stop(how);
       } finally {
         edge.close();
         eventLoop.stop();
+        await within(systemClock, LAST_ANSWERS_MS, requests.idle());
         await listening.close();
       }
     })();
     return closing;
   };
-  let draining: Promise<void> | undefined;
+  let draining: Promise<Ending> | undefined;
   return {
     url: listening.url,
     transport: transport.kind,
     hub,
-    close: ({ orders }) => close(orders),
+    close: ({ orders }) => close({ orders }),
     drain() {
       draining ??= (async () => {
-        // Venues first: orders must be safe before anything that can take long. What they say on their way out still
-        // reaches the subscribers, who are sent away only then.
-        const told = edge.drain({ timeoutMs: parts.drainTimeoutMs });
-        // A venue that cannot stop is told of by `close`, after everybody was sent away.
-        await hub.stop({ orders: 'leave' }).catch(() => undefined);
-        await told;
-        await close('leave');
+        const how: EndOptions = { orders: 'leave', withinMs: drainTimeoutMs * HUB_SHARE };
+        // Venues first, and before anything that can take long: whether orders stay is decided in this very turn.
+        const left = hub.leave(how);
+        const told = edge.drain({ timeoutMs: drainTimeoutMs });
+        await Promise.all([left, told]);
+        return close(how);
       })();
       return draining;
     },

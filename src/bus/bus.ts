@@ -20,6 +20,8 @@ export interface Bus {
   states(query: StatesQuery): Promise<StatesPage>;
   /** Journaled events after a cursor, unfiltered. */
   events(after: string, limit: number): Promise<EventsPage>;
+  /** How far the journal is behind now. */
+  lag(): Promise<JournalLag>;
   /** Whether everything after `cursor` can still be served. */
   holds(cursor: string): Promise<boolean>;
   sources(): Promise<readonly SourceInfo[]>;
@@ -50,7 +52,24 @@ export interface Turn {
 
 export type Sight =
   | { readonly blind: false; readonly cursor: string }
-  | { readonly blind: true; readonly since: number; readonly why: string };
+  | {
+      readonly blind: true;
+      /** Wall-clock ms: for people. */
+      readonly since: number;
+      /** How long it had been so when this was said, on the monotonic clock: for deadlines. */
+      readonly forMs: number;
+      readonly why: string;
+      /** It will not follow again in this life: the relay must be started again. */
+      readonly lasting?: true;
+    };
+
+/** What the hub has taken and the journal has not committed yet. */
+export interface JournalLag {
+  /** How long the oldest of it waits, ms; 0 where nothing does. */
+  readonly oldestMs: number;
+  /** Facts. */
+  readonly waiting: number;
+}
 
 export interface StatesQuery {
   /** Patterns over session keys with any tail, `deribit.>`; a key is in when one contains `<key>.>`. Absent: all. */

@@ -32,6 +32,7 @@ export function createLocalBus(hub: Hub): Bus {
     events(after, limit) {
       return hub.read(after, limit);
     },
+    lag: () => Promise.resolve(hub.lag()),
     holds: (cursor) => Promise.resolve(hub.holds(cursor)),
     sources: () => Promise.resolve(hub.sources()),
     command(request) {

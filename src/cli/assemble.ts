@@ -1,4 +1,5 @@
 import type { AuthOptions } from '../edge/auth.js';
+import { asSessionRelayError } from '../errors.js';
 import { createMemoryJournal } from '../hub/journal/memory.js';
 import { type Relay, startRelay } from '../relay.js';
 import { realPorts } from '../venues/ports.js';
@@ -10,20 +11,26 @@ import { createLog } from './log.js';
 
 /**
  * Starts the relay that a configuration describes; it logs to `stderr`. `everyCommand` allows acting commands too to
- * whoever connects without credentials: for the demo, whose venues are simulated.
+ * whoever connects without credentials: for the demo, whose venues are simulated. `undefined` where `signal` ended it
+ * before it was there.
  */
-export function startConfigured(
+export async function startConfigured(
   config: RelayConfig,
-  { stderr, everyCommand = false }: { readonly stderr: Output; readonly everyCommand?: boolean },
-): Promise<Relay> {
+  {
+    stderr,
+    signal,
+    everyCommand = false,
+  }: { readonly stderr: Output; readonly signal: AbortSignal; readonly everyCommand?: boolean },
+): Promise<Relay | undefined> {
   const log = createLog(config.log.level, stderr);
   const { handshakeTimeout, stall, ...limits } = config.limits;
   const { retention } = config.journal;
   const { host, port, transport } = config.listen;
   const venues = config.sources.map(({ module, options }) => module.create(options, realPorts(log)));
-  return listening(
+  const started = listening(
     { host, port },
     startRelay({
+      signal,
       venues,
       listen: { host, port },
       auth: everyCommand ? { mode: 'none', commands: commandsOf(venues) } : authOptions(config),
@@ -34,6 +41,12 @@ export function startConfigured(
       log,
     }),
   );
+  try {
+    return await started;
+  } catch (thrown) {
+    if (signal.aborted && asSessionRelayError(thrown).code === 'closed') return undefined;
+    throw thrown;
+  }
 }
 
 /** Each command by name: `*` in a grant would mean the reading ones alone. */

@@ -45,7 +45,9 @@ export const demoCommand: Subcommand = {
         }),
         { env: {}, file: 'demo' },
       );
-      const relay = await startConfigured(config, { stderr: context.stderr, everyCommand: true });
+      const { stderr, signal } = context;
+      const relay = await startConfigured(config, { stderr, signal, everyCommand: true });
+      if (relay === undefined) return 0;
       for (const { venue, source, sendWebhooksTo } of running)
         sendWebhooksTo?.(`${relay.url}/v1/hooks/${venue}/${String(source.id)}`);
       const simulated = running.map(({ venue, url }) => ({ venue, url }));

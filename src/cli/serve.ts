@@ -27,6 +27,8 @@ export const serveCommand: Subcommand = {
         ...(values.port === undefined ? {} : { 'listen.port': String(portOf(values.port)) }),
       },
     });
-    return runServer(await startConfigured(config, context), context, { drainTimeoutMs: config.drain.timeout });
+    const relay = await startConfigured(config, context);
+    if (relay === undefined) return 0;
+    return runServer(relay, context, { drainTimeoutMs: config.drain.timeout });
   },
 };

@@ -5,8 +5,8 @@ import { aborted, type CommandContext } from './args.js';
 
 /** A second signal still gives Deribit's logout this long before the process ends. */
 const SECOND_SIGNAL_MS = 500;
-/** What a drain may take beyond its timeout; it hangs only where something of its own does, such as a journal. */
-const DRAIN_SLACK_MS = 3_000;
+/** A drain is given up at its timeout, and never sooner than this: a shorter one still logs out of Deribit. */
+const LEAST_DRAIN_MS = 5_000;
 const EXIT_FAILED = 1;
 
 const signalName = z.enum(['SIGINT', 'SIGTERM']).catch('SIGTERM');
@@ -19,8 +19,9 @@ export interface ServerOptions {
 
 /**
  * Says that the relay is ready, one JSON line on stdout, and runs it until a signal. The first drains and resolves
- * with exit code 0 (1 where the drain does not end in time); a second one resolves with 128 + its number as soon as the
- * venues are left, at most 500 ms later, orders left as they are.
+ * with exit code 0, or with 1 where the journal did not take everything that was said, or the drain does not end in
+ * time: whoever sees 0 may rely on both. A second one resolves with 128 + its number as soon as the venues are left, at
+ * most 500 ms later, orders left as they are.
  */
 export async function runServer(
   relay: Relay,
@@ -30,11 +31,15 @@ export async function runServer(
   stdout.write(`${JSON.stringify({ listening: relay.url, transport: relay.transport, ...extra })}\n`);
   await aborted(signal);
   const over = new AbortController();
-  const drained = relay.drain().then(() => 0);
+  const drained = relay.drain().then(({ journaled }) => {
+    if (journaled) return 0;
+    stderr.write('session-relay: the journal did not take everything that was said last: see the log\n');
+    return EXIT_FAILED;
+  });
   // After a second signal nobody takes what becomes of the drain.
   drained.catch(() => undefined);
   const late = async (): Promise<number> => {
-    await waited(drainTimeoutMs + DRAIN_SLACK_MS, over.signal);
+    await waited(Math.max(drainTimeoutMs, LEAST_DRAIN_MS), over.signal);
     stderr.write(`session-relay: the drain has not ended in ${drainTimeoutMs} ms: ending now\n`);
     return EXIT_FAILED;
   };

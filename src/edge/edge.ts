@@ -5,10 +5,12 @@ import type { Clock, Random, Timer } from '../net/clock.js';
 import type { Log } from '../net/log.js';
 import { authorityProblem, tokenOfHeaders } from './admission.js';
 import type { Authenticator } from './auth.js';
+import { createBlindness } from './blindness.js';
 import { createChannels } from './channels.js';
 import { type Connection, createConnection } from './connection.js';
 import { CLOSE, PROBLEM_TYPE, problemBody } from './errors.js';
-import { BLIND_AFTER_MS, BLIND_CLOSE_MS, DEFAULT_LIMITS, type Limits } from './limits.js';
+import { createFarewell, type Farewell } from './farewell.js';
+import { DEFAULT_LIMITS, type Limits } from './limits.js';
 import { createStates } from './states.js';
 import type { UpgradeDecision, UpgradeRequest, Wire } from './wire.js';
 
@@ -37,9 +39,6 @@ export interface Edge {
   readonly counts: () => { readonly connections: number; readonly groups: number };
 }
 
-/** Part of the drain's time within which everybody is sent away, and from when on. */
-const DRAIN_FROM = 0.1;
-const DRAIN_TO = 0.8;
 const RETRY_AFTER_SECONDS = 5;
 const SUBPROTOCOL = 'session-relay.v1';
 
@@ -53,54 +52,37 @@ export function createEdge(options: EdgeOptions): Edge {
   const perIdentity = new Map<string, number>();
   const timers = new Set<Timer>();
   let admitted = 0;
-  let sight: Sight = { blind: false, cursor: bus.head() };
-  let blindTold = false;
-  let blindTooLong = false;
-  let drained: (() => void) | undefined;
+  /** Upgrades whose token is being checked. */
+  let deciding = 0;
+  let farewell: Farewell<Connection> | undefined;
   let draining: Promise<void> | undefined;
   let closed = false;
 
-  const after = (ms: number, task: () => void): Timer => {
+  const after = (ms: number, task: () => void): void => {
     const timer = clock.setTimer(() => {
       timers.delete(timer);
       task();
     }, ms);
     timers.add(timer);
-    return timer;
-  };
-  const cancel = (timer: Timer): void => {
-    timer.cancel();
-    timers.delete(timer);
   };
   const everybody = (task: (connection: Connection) => void): void => {
     for (const connection of [...connections]) task(connection);
   };
 
-  let blindTimers: Timer[] = [];
-  const blindSinceMs = (): number => (sight.blind ? Math.max(0, clock.now() - sight.since) : 0);
   const endOfBlind = (connection: Connection): void =>
     connection.close(CLOSE.fault, 'the relay cannot follow: connect again later');
+  const goAway = (connection: Connection): void =>
+    connection.close(CLOSE.goingAway, 'the relay is shutting down: connect again and resume');
+  const blindness = createBlindness({
+    clock,
+    first: { blind: false, cursor: bus.head() },
+    blind: (sinceMs) => everybody((connection) => connection.notify('blind', { sinceMs })),
+    sighted: (cursor) => everybody((connection) => connection.notify('sighted', { cursor })),
+    tooLong: () => everybody(endOfBlind),
+  });
   const sights = bus.sight$.subscribe((next) => {
-    sight = next;
-    for (const timer of blindTimers.splice(0)) cancel(timer);
-    if (next.blind) {
-      blindTimers = [
-        after(BLIND_AFTER_MS, () => {
-          blindTold = true;
-          everybody((connection) => connection.notify('blind', { sinceMs: blindSinceMs() }));
-        }),
-        after(BLIND_CLOSE_MS, () => {
-          blindTooLong = true;
-          everybody(endOfBlind);
-        }),
-      ];
-      return;
-    }
-    channels.advance(next.cursor);
-    blindTooLong = false;
-    if (!blindTold) return;
-    blindTold = false;
-    everybody((connection) => connection.notify('sighted', { cursor: next.cursor }));
+    if (!next.blind) channels.advance(next.cursor);
+    blindness.take(next);
   });
   const turns = bus.turns$.subscribe((turn) => {
     channels.publish(turn);
@@ -129,7 +111,7 @@ export function createEdge(options: EdgeOptions): Edge {
 
   const noRoom = ({ remoteAddress }: UpgradeRequest): UpgradeDecision | undefined => {
     if (draining !== undefined || closed) return refuse(503, 'the relay is shutting down');
-    if (admitted >= limits.maxConnections) return refuse(503, 'the relay is full');
+    if (admitted + deciding >= limits.maxConnections) return refuse(503, 'the relay is full');
     if (isFull(perAddress, remoteAddress, limits.maxConnectionsPerAddress))
       return refuse(429, 'too many connections from this address');
     return undefined;
@@ -143,6 +125,7 @@ export function createEdge(options: EdgeOptions): Edge {
     let grant: Grant | undefined = authenticator.anonymous;
     const token = tokenOfHeaders(request.headers);
     if (token !== undefined) {
+      deciding++;
       try {
         grant = await authenticator.authenticate(token);
       } catch (thrown) {
@@ -150,6 +133,8 @@ export function createEdge(options: EdgeOptions): Edge {
         if (code === 'unauthenticated') return refuse(401, message, { 'www-authenticate': 'Bearer' });
         log.error('a token could not be checked', { error: message });
         return refuse(503, 'credentials cannot be checked now');
+      } finally {
+        deciding--;
       }
       // Others may have come while the token was checked.
       const now = noRoom(request);
@@ -202,14 +187,16 @@ export function createEdge(options: EdgeOptions): Edge {
           closed() {
             connections.delete(connection);
             leave();
-            if (connections.size === 0) drained?.();
+            farewell?.gone(connections.size);
           },
         });
         connections.add(connection);
-        if (closed || draining !== undefined)
-          connection.close(CLOSE.goingAway, 'the relay is shutting down: connect again and resume');
-        else if (blindTold) connection.notify('blind', { sinceMs: blindSinceMs() });
-        if (blindTooLong) endOfBlind(connection);
+        const { toldMs } = blindness;
+        if (closed || draining !== undefined) {
+          connection.notify('draining', { retryAfterMs: RETRY_AFTER_SECONDS * 1_000 });
+          goAway(connection);
+        } else if (toldMs !== undefined) connection.notify('blind', { sinceMs: toldMs });
+        if (blindness.isTooLong) endOfBlind(connection);
         return connection.handlers;
       },
     };
@@ -219,32 +206,27 @@ export function createEdge(options: EdgeOptions): Edge {
     limits,
     upgrade: admit,
     isDraining: () => draining !== undefined,
-    sight: () => sight,
+    sight: () => blindness.sight,
     counts: () => ({ connections: connections.size, groups: channels.size + states.size }),
     drain({ timeoutMs }) {
-      draining ??= new Promise<void>((resolve) => {
-        drained = resolve;
-        if (connections.size === 0) {
-          resolve();
-          return;
-        }
-        everybody((connection) => {
-          const leaveInMs = timeoutMs * (DRAIN_FROM + random() * (DRAIN_TO - DRAIN_FROM));
-          connection.notify('draining', { retryAfterMs: Math.round(leaveInMs) });
-          after(leaveInMs, () =>
-            connection.close(CLOSE.goingAway, 'the relay is shutting down: connect again and resume'),
-          );
-        });
-        after(timeoutMs * ((1 + DRAIN_TO) / 2), resolve);
+      if (draining !== undefined) return draining;
+      farewell = createFarewell({
+        after,
+        random,
+        timeoutMs,
+        tell: (connection, retryAfterMs) => connection.notify('draining', { retryAfterMs }),
+        close: goAway,
       });
+      draining = farewell.begin(connections);
       return draining;
     },
     close() {
       if (closed) return;
       closed = true;
-      everybody((connection) => connection.close(CLOSE.goingAway, 'the relay is shutting down'));
+      everybody(goAway);
       turns.unsubscribe();
       sights.unsubscribe();
+      blindness.stop();
       for (const timer of timers) timer.cancel();
     },
   };

@@ -2,6 +2,8 @@ import { PROBLEM_TYPE, problemBody, wireError } from '../edge/errors.js';
 import type { Grant } from '../model/grant.js';
 
 const INTERNAL_ERROR = -32_603;
+/** When to ask again where nothing more is known of how long it takes. */
+const RETRY_AFTER_SECONDS = '5';
 
 /** Errors over HTTP: RFC 9457. The status is the relay's code less 4000 (PROTOCOL.md §5). */
 export function problemOf(thrown: unknown, fields?: Grant['fields']): Response {
@@ -29,6 +31,7 @@ export function problem(
       'content-type': PROBLEM_TYPE,
       'content-length': String(Buffer.byteLength(body)),
       'cache-control': 'no-store',
+      ...(status === 503 ? { 'retry-after': RETRY_AFTER_SECONDS } : {}),
       ...options.headers,
     },
   });

@@ -14,8 +14,9 @@ import {
 } from '../edge/queries.js';
 import { parseParams } from '../edge/request.js';
 import { asSessionRelayError, messageOf, SessionRelayError } from '../errors.js';
+import { isSessionState } from '../model/fold.js';
 import type { Grant } from '../model/grant.js';
-import type { State } from '../model/session.js';
+import type { Safety, State } from '../model/session.js';
 import { decodeToken } from '../model/subject.js';
 import type { Log } from '../net/log.js';
 import { type HealthOptions, livez, readyz } from './health.js';
@@ -47,6 +48,7 @@ const NOT_YET = /^\/(v1\/(stream|ticket|asyncapi\.json|openapi\.json)|metrics)?$
 /** Where subscribers connect. */
 export const SOCKET_PATH = '/v1/ws';
 const NDJSON = 'application/x-ndjson';
+const BLIND_SAFETY: Safety = { level: 'unknown', reasons: ['relay_blind'], notes: [] };
 
 /** The HTTP side of a relay (PROTOCOL.md §5). */
 export function createRoutes(options: RoutesOptions): Handler {
@@ -61,6 +63,10 @@ export function createRoutes(options: RoutesOptions): Handler {
     const [, hook] = /^\/v1\/hooks\/([^/]+\/[^/]+)$/.exec(path) ?? [];
     return hook === undefined ? undefined : { route: webhook, parameter: hook };
   };
+
+  /** Whoever asks over HTTP hears no `blind`: while the relay cannot follow, no level of its is told as known. */
+  const believed = (state: State): State =>
+    edge.sight().blind && isSessionState(state) ? { ...state, safety: BLIND_SAFETY } : state;
 
   /** A venue has no token of ours: what it sends is signed, and the venue's own part of the relay checks it. */
   const webhook: Route = {
@@ -81,9 +87,9 @@ export function createRoutes(options: RoutesOptions): Handler {
   const oneSession: Route = {
     methods: ['GET', 'HEAD'],
     async answer(request, _url, grant, parameter) {
-      const state = await sessionOfPath(bus, grant, parameter);
+      const state = believed(await sessionOfPath(bus, grant, parameter));
       const seen = 'lastSeenAt' in state ? (state.lastSeenAt ?? '') : '';
-      return cached(request, grant, `${state.cursor} ${seen}`, state);
+      return cached(request, grant, `${state.cursor} ${seen} ${edge.sight().blind}`, state);
     },
   };
 
@@ -98,7 +104,8 @@ export function createRoutes(options: RoutesOptions): Handler {
       methods: ['GET', 'HEAD'],
       async answer(request, url, grant) {
         const page = await getSessions(bus, grant, parseParams(sessionsParams, queryOf(url)));
-        return cached(request, grant, `${page.cursor}${url.search}`, page);
+        const body = { ...page, sessions: page.sessions.map(believed) };
+        return cached(request, grant, `${page.cursor}${url.search} ${edge.sight().blind}`, body);
       },
     },
     '/v1/events': {

@@ -3,6 +3,7 @@ import type {
   CommandReply,
   CommandRequest,
   EventsPage,
+  JournalLag,
   Sight,
   SourceInfo,
   Turn,
@@ -11,17 +12,19 @@ import type {
 } from '../bus/bus.js';
 import { messageOf, SessionRelayError } from '../errors.js';
 import { formatCursor, parseCursor } from '../model/cursor.js';
-import type { Fact, VenueName } from '../model/event.js';
+import { type Fact, SOURCE_TOKEN, type VenueName } from '../model/event.js';
 import { isSessionState } from '../model/fold.js';
 import type { SessionState, SourceState, State } from '../model/session.js';
 import { sessionKey } from '../model/subject.js';
 import type { Clock, Random, Timer } from '../net/clock.js';
 import { type Log, silentLog } from '../net/log.js';
+import { within } from '../net/within.js';
 import type { SourceDescription, StopOptions, Venue, VenueMemory } from '../venues/venue.js';
 import { COMMAND_SPACE, createCommandDesk } from './commands.js';
 import { endOfThrottle, isUnconfirmedAfterRestart, staleFact } from './derive.js';
 import { createIntake } from './intake.js';
 import type { Journal, JournalContents } from './journal/journal.js';
+import { leaveVenues } from './leave.js';
 import { createLedger, type Ledger } from './ledger.js';
 import { createSources, FORGET_ORPHANS_MS } from './sources.js';
 
@@ -29,9 +32,16 @@ import { createSources, FORGET_ORPHANS_MS } from './sources.js';
 const RETENTION_EVERY_MS = 10_000;
 /** How often ended sessions are looked at for `forgetAfter`. */
 const FORGET_EVERY_MS = 60_000;
-/** `stop` waits so long for a venue to end, and after that so long for the journal. */
-const VENUE_STOP_MS = 10_000;
-const LAST_COMMIT_MS = 2_000;
+/** How long ending may take unless it is said: most of it is the venues', the rest the journal's, to commit and to close. */
+const END_WITHIN_MS = 14_000;
+const VENUES_SHARE = 5 / 7;
+const JOURNAL_SHARE = 1 / 7;
+/** Whatever the time, Deribit has its second to log out, and the journal this long. */
+const LEAST_VENUES_MS = 1_500;
+const LEAST_JOURNAL_MS = 500;
+/** Webhooks that wait for the journal at once: more are refused, and their venue sends them again. */
+export const MAX_WEBHOOKS_WAITING = 256;
+const WEBHOOK_RETRY_MS = 5_000;
 const NO_STATES: ReadonlyMap<string, State> = new Map();
 
 export interface HubOptions {
@@ -53,13 +63,18 @@ export interface Hub {
    */
   start(): Promise<void>;
   /**
-   * Stops the venues (see {@link Venue.stop}), commits what they said on their way out, closes. Never hangs: a venue has
-   * 10 s, and a journal that does not commit has 2 s more. Idempotent; never rejects.
+   * Stops the venues (see {@link Venue.stop}), those that orders go through first, and commits what they said on their
+   * way out. No command and no webhook is taken from then on; states and journal stay readable until `stop`. Never
+   * hangs, see {@link EndOptions}. Idempotent, the first call decides; never rejects.
    */
-  stop(options: StopOptions): Promise<void>;
+  leave(options: EndOptions): Promise<void>;
+  /** `leave`, then closes the journal. Idempotent; never rejects. */
+  stop(options: EndOptions): Promise<Ending>;
   /** Never errors; completes after `stop`. */
   readonly turns$: Observable<Turn>;
   readonly sight$: Observable<Sight>;
+  /** What is not committed yet. */
+  lag(): JournalLag;
   head(): string;
   /** The committed states, live: do not keep it across turns. Empty before `start` and after `stop`. */
   states(): ReadonlyMap<string, State>;
@@ -70,18 +85,35 @@ export interface Hub {
   webhook(hook: Webhook): Promise<WebhookAnswer>;
 }
 
+export interface EndOptions extends StopOptions {
+  /**
+   * How long it may take, default 14 000 ms: five sevenths for the venues, a seventh for the last commit, a seventh for
+   * closing the journal; never less than 1.5 s and twice 0.5 s.
+   */
+  readonly withinMs?: number;
+}
+
+/** What became of what was said last. */
+export interface Ending {
+  /** Everything was committed, and the journal closed in time. Where `false`, the log says what was not. */
+  readonly journaled: boolean;
+}
+
 /** @throws ConfigError where two venues have the same name. */
 export function createHub(options: HubOptions): Hub {
   const { venues, journal, clock, random, node, log = silentLog } = options;
   const sources = createSources(venues);
   const turns = new Subject<Turn>();
-  const sight = new BehaviorSubject<Sight>({ blind: true, since: clock.now(), why: 'starting' });
+  const sight = new BehaviorSubject<Sight>({ blind: true, since: clock.now(), forMs: 0, why: 'starting' });
   let ledger: Ledger | undefined;
   let head = '0-0';
   let started = false;
   let stopped = false;
   let starting: Promise<void> | undefined;
-  let stopping: Promise<void> | undefined;
+  let leaving: Promise<boolean> | undefined;
+  let stopping: Promise<Ending> | undefined;
+  let truncating = false;
+  let webhooks = 0;
   const subscriptions: Subscription[] = [];
   const timers = new Set<Timer>();
 
@@ -93,18 +125,6 @@ export function createHub(options: HubOptions): Hub {
     }, ms);
     timers.add(timer);
   };
-  /** Waits for `task`, and no longer than `ms`; whether it ended. */
-  const within = (ms: number, task: Promise<unknown>): Promise<boolean> =>
-    new Promise((resolve) => {
-      const timer = clock.setTimer(() => resolve(false), ms);
-      void task
-        .catch(() => undefined)
-        .then(() => {
-          timer.cancel();
-          resolve(true);
-        });
-    });
-
   const intake = createIntake({
     journal,
     clock,
@@ -114,11 +134,27 @@ export function createHub(options: HubOptions): Hub {
       if (turn.events.length > 0 || turn.pulses.length > 0) turns.next(turn);
       head = turn.events.at(-1)?.id ?? head;
     },
-    blind(since, why) {
-      if (!sight.value.blind) sight.next({ blind: true, since, why });
+    blind(blindness) {
+      const { value } = sight;
+      const isNews = !value.blind || (blindness.lasting === true && value.lasting !== true);
+      if (isNews) sight.next({ blind: true, ...blindness });
     },
     sighted() {
       if (started && sight.value.blind) sight.next({ blind: false, cursor: head });
+    },
+    flooded(origin) {
+      const venue = venues.find((one) => `${one.venue}.${one.id}` === origin);
+      if (venue === undefined) return;
+      const why = 'it says more than can be journaled: nothing of it is taken in until the relay is started again';
+      for (const description of venue.sources()) {
+        const data = {
+          what: 'inconsistent',
+          sample: 'more facts than can be journaled: not followed any more',
+        } as const;
+        const fault: Fact = { source: description.source, session: SOURCE_TOKEN, type: 'source.fault', data };
+        intake.arrive({ facts: [fault], describe: () => description });
+      }
+      loseVenue(venue, why);
     },
   });
 
@@ -166,14 +202,23 @@ export function createHub(options: HubOptions): Hub {
     mustRun();
     started = true;
     sight.next({ blind: false, cursor: head });
-    every(RETENTION_EVERY_MS, () => {
-      journal
-        .truncate(clock.now())
-        .catch((thrown: unknown) => log.error('retention failed', { error: messageOf(thrown) }));
-    });
+    every(RETENTION_EVERY_MS, () => void truncate());
     every(FORGET_EVERY_MS, () => forget(book));
     for (const state of states) if (!isSessionState(state)) endThrottle(book, state);
     for (const venue of venues) follow(venue, contents.memory.get(`${venue.venue}.${venue.id}`));
+  };
+
+  /** One at a time, however long the journal takes. */
+  const truncate = async (): Promise<void> => {
+    if (truncating) return;
+    truncating = true;
+    try {
+      await journal.truncate(clock.now());
+    } catch (thrown) {
+      log.error('retention failed', { error: messageOf(thrown) });
+    } finally {
+      truncating = false;
+    }
   };
 
   /** A venue's penalty that the life before this one was under ends by time, whether or not the feed remembers it. */
@@ -210,6 +255,7 @@ export function createHub(options: HubOptions): Hub {
         next: ({ facts, memory: entries, committed }) =>
           intake.arrive({
             facts,
+            origin: space,
             describe: (source) => venue.sources().find((one) => one.source === source),
             ...(entries === undefined ? {} : { memory: { space, entries: () => entries } }),
             ...(committed === undefined ? {} : { committed: () => committed(true), refused: () => committed(false) }),
@@ -249,38 +295,55 @@ export function createHub(options: HubOptions): Hub {
   };
   const startedAtMs = clock.monotonic();
 
-  const end = async (how: StopOptions): Promise<void> => {
+  /** Whether everything that was said is committed. */
+  const leave = async ({ orders, withinMs = END_WITHIN_MS }: EndOptions): Promise<boolean> => {
     desk.close();
-    await Promise.all(
-      venues.map(async (venue) => {
-        const stopVenue = async (): Promise<void> => venue.stop(how);
-        const task = stopVenue().catch((thrown: unknown) =>
-          log.error(`${venue.venue}.${venue.id} did not stop as it should`, { error: messageOf(thrown) }),
-        );
-        if (!(await within(VENUE_STOP_MS, task))) log.error(`${venue.venue}.${venue.id} does not stop`);
-      }),
-    );
+    ledger?.worsenOnly();
+    const venuesMs = Math.max(LEAST_VENUES_MS, withinMs * VENUES_SHARE);
+    await leaveVenues(venues, { orders }, { clock, log, withinMs: venuesMs });
     // What the venues' end means for commands under way is said in this turn; the others are cut off.
     await new Promise<void>((resolve) => setImmediate(resolve));
     desk.cut();
     const last = Promise.all([starting?.catch(() => undefined), desk.idle().then(() => intake.settled())]);
-    if (!(await within(LAST_COMMIT_MS, last))) log.error('the journal does not follow: what it did not take is lost');
+    return within(clock, journalMs(withinMs), last);
+  };
+  const journalMs = (withinMs: number): number => Math.max(LEAST_JOURNAL_MS, withinMs * JOURNAL_SHARE);
+
+  /** `hasLeft`: the venues were left before it was asked to end. */
+  const end = async (how: EndOptions, hasLeft: boolean): Promise<Ending> => {
+    const patienceMs = journalMs(how.withinMs ?? END_WITHIN_MS);
+    let isSettled = await leaveOnce(how);
+    // Since they left time may have said more; and a journal that did not follow then may do so now.
+    if (hasLeft) isSettled = await within(clock, patienceMs, Promise.all([desk.idle(), intake.settled()]));
+    const isWhole = ledger !== undefined || starting === undefined;
+    const journaled = isSettled && isWhole && !(sight.value.blind && sight.value.lasting === true);
+    if (!journaled) log.error('the journal does not follow: what it did not take is lost', { ...intake.lag() });
     intake.abandon();
     await intake.settled();
     for (const subscription of subscriptions) subscription.unsubscribe();
     for (const timer of timers) timer.cancel();
     ledger?.stop();
+    const closed = closeJournal();
+    const isInTime = await within(clock, patienceMs, closed);
+    if (!isInTime) log.error('the journal does not close');
     ledger = undefined;
-    if (!(await within(LAST_COMMIT_MS, closeJournal()))) log.error('the journal does not close');
     turns.complete();
     sight.complete();
+    return { journaled: journaled && isInTime && (await closed) };
   };
-  const closeJournal = async (): Promise<void> => {
+  const closeJournal = async (): Promise<boolean> => {
     try {
       await journal.close();
+      return true;
     } catch (thrown) {
       log.error('the journal did not close as it should', { error: messageOf(thrown) });
+      return false;
     }
+  };
+  const leaveOnce = (how: EndOptions): Promise<boolean> => {
+    stopped = true;
+    leaving ??= leave(how);
+    return leaving;
   };
 
   return {
@@ -292,11 +355,14 @@ export function createHub(options: HubOptions): Hub {
       starting ??= open();
       return starting;
     },
+    async leave(how) {
+      await leaveOnce(how);
+    },
     stop(how) {
-      stopped = true;
-      stopping ??= end(how);
+      stopping ??= end(how, leaving !== undefined);
       return stopping;
     },
+    lag: () => intake.lag(),
     head: () => head,
     states: () => ledger?.states() ?? NO_STATES,
     read: (after, limit) => journal.read(after, limit),
@@ -321,7 +387,17 @@ export function createHub(options: HubOptions): Hub {
         throw new SessionRelayError('not_found', `no source ${name}.${id} takes webhooks`);
       if (stopped || !started || sight.value.blind)
         throw new SessionRelayError('journal_failed', 'nothing can be journaled now: send it again later');
-      return found.webhook({ headers, body });
+      if (webhooks >= MAX_WEBHOOKS_WAITING) {
+        throw new SessionRelayError('source_unavailable', 'too many webhooks are under way: send it again later', {
+          data: { retryAfterMs: WEBHOOK_RETRY_MS },
+        });
+      }
+      webhooks++;
+      try {
+        return await found.webhook({ headers, body });
+      } finally {
+        webhooks--;
+      }
     },
   };
 }

@@ -1,35 +1,26 @@
-import type { Turn } from '../bus/bus.js';
+import type { JournalLag, Turn } from '../bus/bus.js';
 import { messageOf, SessionRelayError } from '../errors.js';
-import type { Fact } from '../model/event.js';
-import type { Json } from '../model/json.js';
+import { type Fact, SOURCE_TOKEN } from '../model/event.js';
+import { sampleOf } from '../model/grant.js';
 import type { Clock, Random, Timer } from '../net/clock.js';
 import type { Log } from '../net/log.js';
 import { createRetry } from '../net/retry.js';
-import type { SourceDescription } from '../venues/venue.js';
+import { fitFact } from './fact-size.js';
+import { type Arrival, createInbox } from './inbox.js';
 import type { Journal, JournalBatch } from './journal/journal.js';
 import type { Ledger } from './ledger.js';
 
-/** Facts that wait for the journal at most; beyond it the relay is blind until it is started again. */
-export const MAX_INBOX_FACTS = 200_000;
 /** Facts of one journal batch, and sessions looked at for one, at most: a longer turn becomes several. */
 export const MAX_BATCH_FACTS = 500;
-/** A commit that takes longer leaves the relay blind, even where it does not fail. */
-export const SLOW_COMMIT_MS = 1_000;
-/** Arrivals that are taken in leave a hole at the front of the list; it is closed when it is this long. */
-const COMPACT_AFTER = 4_096;
+/**
+ * What waits longer than this to be committed leaves the relay blind, whether or not anything fails: it leaves room for
+ * subscribers to be told within a second.
+ */
+export const SLOW_COMMIT_MS = 750;
+/** A blind relay follows again once nothing waits for longer than this. */
+export const FOLLOWS_AGAIN_MS = 250;
 const APPEND_RETRY_BASE_MS = 100;
 const APPEND_RETRY_CAP_MS = 5_000;
-
-/** What waits to be taken in: facts that belong together, and who wants to know their cursor. */
-export interface Arrival {
-  readonly facts: readonly Fact[];
-  readonly describe: (source: string) => SourceDescription | undefined;
-  /** What to remember, under which name, in the same transaction. It may speak of the cursor that the facts get. */
-  readonly memory?: { readonly space: string; readonly entries: (cursor: string) => { readonly [key: string]: Json } };
-  readonly committed?: (cursor: string) => void;
-  /** It will never be committed: the relay stops, or took in no more. */
-  readonly refused?: (why: SessionRelayError) => void;
-}
 
 /**
  * Takes facts in, in their order, commits them batch by batch and only then tells of them. Where the journal does not
@@ -42,8 +33,21 @@ export interface Intake {
   wake(): void;
   /** Resolves when nothing waits and nothing is owed. */
   settled(): Promise<void>;
+  /** What is not committed yet, and for how long the oldest of it waits. */
+  lag(): JournalLag;
   /** Gives up on what is not committed yet; nothing is taken in afterwards. Idempotent. */
   abandon(): void;
+}
+
+/** Why, and for how long, the journal does not follow. */
+export interface Blindness {
+  /** Wall-clock ms. */
+  readonly since: number;
+  /** How long that is ago, on the monotonic clock. */
+  readonly forMs: number;
+  readonly why: string;
+  /** For good: the relay must be started again. */
+  readonly lasting?: true;
 }
 
 export interface IntakeOptions {
@@ -53,51 +57,72 @@ export interface IntakeOptions {
   readonly log: Log;
   /** A batch is committed: its states are the present ones. */
   readonly committed: (turn: Turn) => void;
-  /** The journal does not follow since then (wall-clock ms); called for each failure. */
-  readonly blind: (since: number, why: string) => void;
+  /** The journal does not follow; called for each failure. */
+  readonly blind: (blindness: Blindness) => void;
   /** The journal follows again. */
   readonly sighted: () => void;
+  /** One venue says more than can be journaled: from here on nothing of it is taken in. Called once for each. */
+  readonly flooded: (origin: string) => void;
 }
 
 export function createIntake(options: IntakeOptions): Intake {
   const { journal, clock, random, log } = options;
+  const inbox = createInbox();
+  /** Venues of which nothing is taken in any more. */
+  const cutOff = new Set<string>();
+  /** Facts that were too large, by source and type: each is told once. */
+  const oversized = new Map<string, number>();
   let ledger: Ledger | undefined;
-  let inbox: Arrival[] = [];
-  /** Arrivals before this index are taken in. */
-  let first = 0;
-  let waitingFacts = 0;
+  /** The batch that is being taken in or committed: since when it waits, and its events. */
+  let flight: { readonly at: number; events: number } | undefined;
   let working = false;
   let failing = false;
   let closed: SessionRelayError | undefined;
   let giveUp: (() => void) | undefined;
+  let watch: Timer | undefined;
   const idle: (() => void)[] = [];
 
-  const waiting = (): number => inbox.length - first;
-  const shift = (): Arrival | undefined => {
-    const arrival = inbox[first++];
-    if (first >= inbox.length || first >= COMPACT_AFTER) {
-      inbox = inbox.slice(first);
-      first = 0;
-    }
-    return arrival;
-  };
-
   const arrive = (arrival: Arrival): void => {
-    if (closed !== undefined) {
-      arrival.refused?.(closed);
+    const { origin, memory } = arrival;
+    if (closed !== undefined || (origin !== undefined && cutOff.has(origin))) {
+      arrival.refused?.(closed ?? tooMuch(origin ?? ''));
       return;
     }
     // A sign of life is worth nothing later.
-    if (failing && arrival.memory === undefined && arrival.facts.every(({ type }) => type === 'heartbeat.pulse'))
-      return;
-    if (waitingFacts + arrival.facts.length > MAX_INBOX_FACTS) {
-      const why = shut('the journal does not follow', { waitingFacts });
+    if (failing && memory === undefined && arrival.facts.every(({ type }) => type === 'heartbeat.pulse')) return;
+    const { facts, bytes } = fitted(arrival.facts);
+    const outcome = inbox.push({ ...arrival, facts }, clock.monotonic(), bytes);
+    if (outcome === 'taken') return wake();
+    if (outcome === 'full' || origin === undefined) {
+      const why = shut('the journal does not follow', { waitingFacts: inbox.facts });
       arrival.refused?.(why);
       return;
     }
-    waitingFacts += arrival.facts.length;
-    inbox.push(arrival);
-    wake();
+    cutOff.add(origin);
+    arrival.refused?.(tooMuch(origin));
+    options.flooded(origin);
+  };
+
+  /** Facts as they may be told; a source whose fact lost something by that is at fault, which is told once a type. */
+  const fitted = (facts: readonly Fact[]): { readonly facts: readonly Fact[]; readonly bytes: number } => {
+    const kept: Fact[] = [];
+    let bytes = 0;
+    for (const given of facts) {
+      const one = fitFact(given);
+      bytes += one.bytes;
+      if (one.fact !== undefined) kept.push(one.fact);
+      if (!one.faulty) continue;
+      const { source, session, type } = given;
+      const name = `${source} ${type}`;
+      const times = (oversized.get(name) ?? 0) + 1;
+      oversized.set(name, times);
+      if (times > 1) continue;
+      log.warn('a fact is too large to be told whole', { source, type });
+      const sample = sampleOf(`${type} of ${session.slice(0, 64)} is too large to be told whole`);
+      const data = { what: 'inconsistent', sample } as const;
+      kept.push({ source, session: SOURCE_TOKEN, type: 'source.fault', data });
+    }
+    return { facts: kept, bytes };
   };
 
   const wake = (): void => {
@@ -105,13 +130,30 @@ export function createIntake(options: IntakeOptions): Intake {
     working = true;
     // One microtask later: what a venue says within one task becomes one batch.
     queueMicrotask(() => void work());
+    watchFor(SLOW_COMMIT_MS);
+  };
+
+  /** Since when the oldest waits of what is not committed, or owed to a session. */
+  const oldestAt = (): number | undefined => {
+    const waiting = [flight?.at, inbox.oldestAt, ledger?.dueSince()].filter((at) => at !== undefined);
+    return waiting.length === 0 ? undefined : Math.min(...waiting);
+  };
+  const oldestMs = (): number => {
+    const at = oldestAt();
+    return at === undefined ? 0 : Math.max(0, clock.monotonic() - at);
+  };
+  const watchFor = (ms: number): void => {
+    watch?.cancel();
+    watch = clock.setTimer(() => {
+      watch = undefined;
+      const waitsMs = oldestMs();
+      if (waitsMs >= SLOW_COMMIT_MS) fail(`what waits for the journal waits longer than ${SLOW_COMMIT_MS} ms`);
+      else if (working) watchFor(SLOW_COMMIT_MS - waitsMs);
+    }, ms);
   };
 
   const refuseWaiting = (why: SessionRelayError): void => {
-    for (const arrival of inbox.slice(first)) arrival.refused?.(why);
-    inbox = [];
-    first = 0;
-    waitingFacts = 0;
+    for (const arrival of inbox.clear()) arrival.refused?.(why);
   };
 
   /** Nothing more is taken in before the relay is started again: what was not told must not be remembered as told. */
@@ -120,8 +162,12 @@ export function createIntake(options: IntakeOptions): Intake {
     // Nothing gets better of what cannot be seen any more.
     ledger?.stop();
     log.error(closed.message, fields);
-    options.blind(clock.now(), closed.message);
+    tellBlind(closed.message, true);
     return closed;
+  };
+  const tellBlind = (why: string, lasting: boolean): void => {
+    const forMs = oldestMs();
+    options.blind({ since: clock.now() - forMs, forMs, why, ...(lasting ? { lasting: true } : {}) });
   };
 
   const work = async (): Promise<void> => {
@@ -130,14 +176,19 @@ export function createIntake(options: IntakeOptions): Intake {
     } catch (thrown) {
       refuseWaiting(shut('facts could not be taken in', { error: messageOf(thrown) }));
     }
-    if (closed !== undefined && waiting() === 0) ledger = undefined;
+    flight = undefined;
+    if (closed !== undefined && inbox.size === 0) ledger = undefined;
     working = false;
+    watch?.cancel();
+    watch = undefined;
     for (const wakeIdle of idle.splice(0)) wakeIdle();
   };
 
   const takeAllIn = async (): Promise<void> => {
-    while (ledger !== undefined && giveUp !== ABANDONED && (waiting() > 0 || ledger.hasDue())) {
+    while (ledger !== undefined && giveUp !== ABANDONED && (inbox.size > 0 || ledger.hasDue())) {
+      flight = { at: oldestAt() ?? clock.monotonic(), events: 0 };
       const answers = takeTurn(ledger);
+      flight.events = ledger.size();
       const isFull = ledger.size() >= MAX_BATCH_FACTS;
       const done = await commit(ledger);
       for (const answer of answers) answer(done);
@@ -149,10 +200,9 @@ export function createIntake(options: IntakeOptions): Intake {
   /** Fills one batch from the inbox and from what is owed. */
   const takeTurn = (book: Ledger): readonly ((done: boolean) => void)[] => {
     const answers: ((done: boolean) => void)[] = [];
-    while (waiting() > 0 && book.size() < MAX_BATCH_FACTS) {
-      const arrival = shift();
+    while (book.size() < MAX_BATCH_FACTS) {
+      const arrival = inbox.shift()?.arrival;
       if (arrival === undefined) break;
-      waitingFacts -= arrival.facts.length;
       const cursor = book.take(arrival.facts, arrival.describe);
       const { memory } = arrival;
       if (memory !== undefined) book.remember(memory.space, memory.entries(cursor));
@@ -167,38 +217,34 @@ export function createIntake(options: IntakeOptions): Intake {
     const isEmpty = batch.events.length === 0 && batch.states.size === 0 && batch.memory === undefined;
     if (!isEmpty && !(await write(batch))) return false;
     book.committed();
+    flight = undefined;
     options.committed(turn);
-    if (!isEmpty) {
+    if (failing && closed === undefined && oldestMs() <= FOLLOWS_AGAIN_MS) {
       failing = false;
-      if (closed === undefined) options.sighted();
+      options.sighted();
+      watchFor(SLOW_COMMIT_MS);
     }
     return true;
   };
 
   /** Appends until it is done; `false` where it was given up. */
   const write = async (batch: JournalBatch): Promise<boolean> => {
-    const since = clock.now();
-    const slow = clock.setTimer(() => fail(since, `a commit takes longer than ${SLOW_COMMIT_MS} ms`), SLOW_COMMIT_MS);
     const retry = createRetry({ clock, random, baseMs: APPEND_RETRY_BASE_MS, capMs: APPEND_RETRY_CAP_MS });
-    try {
-      for (;;) {
-        try {
-          return await unlessGivenUp(journal.append(batch).then(() => true));
-        } catch (thrown) {
-          if (isHeld(batch)) return true;
-          fail(since, `the journal does not commit: ${messageOf(thrown)}`);
-          log.error('the journal does not commit', { error: messageOf(thrown), events: batch.events.length });
-        }
-        if (!(await pause(retry.next().delayMs))) return false;
+    for (;;) {
+      try {
+        return await unlessGivenUp(journal.append(batch).then(() => true));
+      } catch (thrown) {
+        if (isHeld(batch)) return true;
+        fail(`the journal does not commit: ${messageOf(thrown)}`);
+        log.error('the journal does not commit', { error: messageOf(thrown), events: batch.events.length });
       }
-    } finally {
-      slow.cancel();
+      if (!(await pause(retry.next().delayMs))) return false;
     }
   };
 
-  const fail = (since: number, why: string): void => {
+  const fail = (why: string): void => {
     failing = true;
-    options.blind(since, why);
+    tellBlind(why, false);
   };
 
   /** Whether an append that failed was committed after all: an engine may lose its own answer. */
@@ -233,6 +279,8 @@ export function createIntake(options: IntakeOptions): Intake {
 
   const notCommitted = (): SessionRelayError =>
     new SessionRelayError('journal_failed', 'the relay stopped before the journal took it');
+  const tooMuch = (origin: string): SessionRelayError =>
+    new SessionRelayError('journal_failed', `${origin} said more than could be journaled: nothing of it is taken in`);
 
   return {
     open(book) {
@@ -240,6 +288,7 @@ export function createIntake(options: IntakeOptions): Intake {
     },
     arrive,
     wake,
+    lag: () => ({ oldestMs: Math.round(oldestMs()), waiting: inbox.facts + (flight?.events ?? 0) }),
     settled: () => (working ? new Promise((resolve) => idle.push(resolve)) : Promise.resolve()),
     abandon() {
       if (giveUp === ABANDONED) return;
@@ -247,6 +296,7 @@ export function createIntake(options: IntakeOptions): Intake {
       giveUp = ABANDONED;
       closed ??= notCommitted();
       refuseWaiting(closed);
+      watch?.cancel();
       pending?.();
     },
   };

@@ -21,8 +21,10 @@ import {
   staleFact,
   supportsChildren,
 } from './derive.js';
+import { createEnded } from './ended.js';
 import type { Journal, JournalBatch } from './journal/journal.js';
 import { isRepeat, nameOf, wordsOf } from './naming.js';
+import { createRoom } from './room.js';
 import { createSafetyWatch } from './safety-watch.js';
 import { createStateBook, sourceOfKey } from './state-book.js';
 
@@ -43,6 +45,8 @@ export interface Ledger {
   deriveDue(most: number): void;
   /** Whether anything is owed. */
   hasDue(): boolean;
+  /** Since when the oldest is owed of what is, on the monotonic clock. */
+  dueSince(): number | undefined;
   /** How many events the open batch has. */
   size(): number;
   close(): { readonly batch: JournalBatch; readonly turn: Turn };
@@ -51,6 +55,8 @@ export interface Ledger {
   states(): ReadonlyMap<string, State>;
   /** Sessions that ended, each with how long ago. */
   ended(): Iterable<{ readonly state: SessionState; readonly forMs: number }>;
+  /** The venues are left: nothing gets better any more, while what gets worse by time is still told. */
+  worsenOnly(): void;
   /** Time makes nothing due any more, and nothing gets better: as `SafetyWatch.stop` says. */
   stop(): void;
 }
@@ -68,6 +74,7 @@ export interface LedgerOptions {
 /** What is owed to a session: staleness first, then a look at its safety. */
 interface Owed {
   readonly description: SourceDescription;
+  readonly at: number;
   stale?: 'link_down' | 'parent';
 }
 
@@ -86,12 +93,11 @@ export function createLedger(options: LedgerOptions): Ledger {
   const descriptions = new Map<string, SourceDescription>();
   /** What led to a session's present status. */
   const lastWords = new Map<string, string>();
-  /** Since when sessions are over, on the monotonic clock: a wall clock that jumps forgets nothing early. */
-  const endedSince = new Map<string, number>();
+  const endedSince = createEnded(clock);
   for (const state of options.states) {
     if (!isSessionState(state) || !isEnded(state)) continue;
     const since = state.statusSince === undefined ? clock.now() : Date.parse(state.statusSince.at);
-    endedSince.set(state.key, clock.monotonic() - Math.max(0, clock.now() - since));
+    endedSince.begin(state.key, Math.max(0, clock.now() - since));
   }
 
   const watch = createSafetyWatch({
@@ -147,15 +153,14 @@ export function createLedger(options: LedgerOptions): Ledger {
 
   const follow = (fact: Fact, after: SessionState): void => {
     if (statusAfter(fact.type) !== undefined) lastWords.set(after.key, wordsOf(fact));
-    if (!isEnded(after)) endedSince.delete(after.key);
-    else if (after.statusSince?.cursor === after.cursor || !endedSince.has(after.key))
-      endedSince.set(after.key, clock.monotonic());
+    if (!isEnded(after)) endedSince.end(after.key);
+    else if (after.statusSince?.cursor === after.cursor || !endedSince.has(after.key)) endedSince.begin(after.key);
   };
 
   const forget = (key: string): void => {
     watch.forget(key);
     lastWords.delete(key);
-    endedSince.delete(key);
+    endedSince.end(key);
     owed.delete(key);
   };
 
@@ -176,7 +181,8 @@ export function createLedger(options: LedgerOptions): Ledger {
 
   const owe = (key: string, description: SourceDescription, stale?: Owed['stale']): void => {
     const known = owed.get(key);
-    if (known === undefined) owed.set(key, { description, ...(stale === undefined ? {} : { stale }) });
+    if (known === undefined)
+      owed.set(key, { description, at: clock.monotonic(), ...(stale === undefined ? {} : { stale }) });
     else if (stale !== undefined) known.stale ??= stale;
   };
 
@@ -221,6 +227,8 @@ export function createLedger(options: LedgerOptions): Ledger {
     }
   };
 
+  const room = createRoom({ book, ended: endedSince, record, log });
+
   const takeFact = (fact: Fact, description: SourceDescription): void => {
     const subject = sessionKey(description.venue, fact.source, fact.session);
     descriptions.set(sourceOfKey(subject), description);
@@ -232,6 +240,7 @@ export function createLedger(options: LedgerOptions): Ledger {
       pulse(fact, subject, description);
       return;
     }
+    if (!room.admits(fact, subject, description)) return;
     const before = sessionOf(subject)?.status;
     const event = record(fact, description);
     if (event === undefined) return;
@@ -317,6 +326,10 @@ export function createLedger(options: LedgerOptions): Ledger {
       }
     },
     hasDue: () => owed.size > 0,
+    dueSince() {
+      for (const { at } of owed.values()) return at;
+      return undefined;
+    },
     size: () => events.length,
     close() {
       const batch: JournalBatch = { events, states: book.seal(), ...(memory.size === 0 ? {} : { memory }) };
@@ -330,11 +343,12 @@ export function createLedger(options: LedgerOptions): Ledger {
     committed: () => book.settle(),
     states: () => book.committed,
     *ended() {
-      for (const [key, since] of endedSince) {
+      for (const [key, forMs] of endedSince.entries()) {
         const state = sessionOf(key);
-        if (state !== undefined) yield { state, forMs: clock.monotonic() - since };
+        if (state !== undefined) yield { state, forMs };
       }
     },
+    worsenOnly: () => watch.worsenOnly(),
     stop: () => watch.stop(),
   };
 }

@@ -101,14 +101,18 @@ export function createRequestMemory(clock: Clock): RequestMemory {
   // Apart, so that no number of reads makes an acting command forgotten, which then would be carried out twice.
   const acting = new Map<string, RememberedRequest>();
   const reading = new Map<string, RememberedRequest>();
-  let forgotten: { [name: string]: null } = {};
+  /** Bounded too: what is left out of it is found to be old at the next start. */
+  let forgotten = new Set<string>();
+  const forgetInJournal = (name: string): void => {
+    if (forgotten.size < MAX_REQUESTS) forgotten.add(name);
+  };
 
   const trim = (requests: Map<string, RememberedRequest>): void => {
     const oldest = clock.monotonic() - REQUEST_MEMORY_MS;
     for (const [name, { at }] of requests) {
       if (at > oldest && requests.size <= MAX_REQUESTS) break;
       requests.delete(name);
-      forgotten[name] = null;
+      forgetInJournal(name);
     }
   };
 
@@ -119,16 +123,14 @@ export function createRequestMemory(clock: Clock): RequestMemory {
       return acting.get(name) ?? reading.get(name);
     },
     remember(name, request, acts) {
-      delete forgotten[name];
+      forgotten.delete(name);
       (acts ? acting : reading).set(name, request);
     },
     takeForgotten() {
-      const taken = forgotten;
-      forgotten = {};
+      const taken = Object.fromEntries([...forgotten].map((name) => [name, null] as const));
+      forgotten = new Set();
       return taken;
     },
-    forget(name) {
-      forgotten[name] = null;
-    },
+    forget: forgetInJournal,
   };
 }

@@ -26,7 +26,9 @@ export interface SafetyWatch {
   /** The verdict to publish now, where there is a new one; arms the timer for the next look. */
   judge(state: SessionState, source: SourceState | undefined, policy: SafetyPolicy): Judgement | undefined;
   forget(key: string): void;
-  /** Ends every timer. From then on only worse levels are published: what cannot be followed never gets better. */
+  /** From then on only worse levels are published, while time goes on: what is not followed never gets better. */
+  worsenOnly(): void;
+  /** The same, and ends every timer. */
   stop(): void;
 }
 
@@ -49,6 +51,7 @@ export function createSafetyWatch(options: {
   const { clock, due } = options;
   const watched = new Map<string, Watched>();
   let stopped = false;
+  let onlyWorse = false;
 
   const of = (key: string): Watched => {
     const known = watched.get(key);
@@ -71,18 +74,22 @@ export function createSafetyWatch(options: {
       // After a restart what was published before it still stands.
       const before = one.settled ?? { published: state.safety };
       const { settled, changed, recheckInMs } = settleSafety(before, verdict, nowMs);
-      if (stopped && !isWorse(settled.published.level, before.published.level)) return undefined;
-      one.settled = settled;
+      const isHeldBack = onlyWorse && !isWorse(settled.published.level, before.published.level);
+      if (!isHeldBack) one.settled = settled;
       one.timer?.cancel();
-      const waits = [verdict.recheckInMs, recheckInMs].filter((ms) => ms !== undefined);
+      const waits = [verdict.recheckInMs, isHeldBack ? undefined : recheckInMs].filter((ms) => ms !== undefined);
       if (waits.length > 0 && !stopped) one.timer = clock.setTimer(() => due(state.key), Math.min(...waits));
-      return changed ? { ...settled.published, previous: before.published.level } : undefined;
+      return changed && !isHeldBack ? { ...settled.published, previous: before.published.level } : undefined;
     },
     forget(key) {
       watched.get(key)?.timer?.cancel();
       watched.delete(key);
     },
+    worsenOnly() {
+      onlyWorse = true;
+    },
     stop() {
+      onlyWorse = true;
       stopped = true;
       for (const { timer } of watched.values()) timer?.cancel();
     },

@@ -14,6 +14,8 @@ export interface StateBook {
   touch(state: State): void;
   /** `source` is `<venue>.<source>`, as in keys. */
   sessionsOf(source: string): Iterable<SessionState>;
+  /** How many those are. */
+  countOf(source: string): number;
   childrenOf(parent: string): Iterable<SessionState>;
   /** The committed states, live. */
   readonly committed: ReadonlyMap<string, State>;
@@ -76,6 +78,7 @@ export function createStateBook(states: readonly State[]): StateBook {
       else if (!sealed.has(state.key)) committed.set(state.key, state);
     },
     sessionsOf: (source) => sessionsAt(bySource.get(source)),
+    countOf: (source) => bySource.get(source)?.size ?? 0,
     childrenOf: (parent) => sessionsAt(byParent.get(parent)),
     seal() {
       sealed = open;

@@ -12,12 +12,18 @@ export interface JsonRpc {
    * Sends a request. Resolves with `result`; rejects with `VenueError` (the answer was an error), `VenueTimeoutError`
    * (no answer in time, or the connection ended first: the outcome is unknown) or `source_unavailable` (not sent).
    */
-  call(method: string, params?: Json, options?: { readonly timeoutMs?: number }): Promise<Json>;
+  call(method: string, params?: Json, options?: CallOptions): Promise<Json>;
   /** Takes one inbound text. A response settles its call; everything is also returned, so that its owner sees it. */
   accept(text: string): Incoming;
   /** Rejects what is pending (`VenueTimeoutError`) and everything after (`source_unavailable`). Idempotent. */
   close(why: string): void;
   readonly pending: number;
+}
+
+export interface CallOptions {
+  readonly timeoutMs?: number;
+  /** What keeps the connection alive, or ends it in order: not refused because of others that wait. */
+  readonly urgent?: boolean;
 }
 
 export type Incoming =
@@ -53,6 +59,10 @@ export interface JsonRpcOptions {
 /** How much of a frame that was not understood is kept. */
 const MAX_SAMPLE_CHARACTERS = 256;
 const DEFAULT_TIMEOUT_MS = 10_000;
+/** Calls that wait for their answers at once; more are not sent. */
+export const MAX_PENDING_CALLS = 1_000;
+/** Urgent ones have so many places of their own. */
+const URGENT_CALLS = 100;
 
 interface Pending {
   readonly method: string;
@@ -86,6 +96,8 @@ export function createJsonRpc(options: JsonRpcOptions): JsonRpc {
     },
     call(method, params = {}, callOptions = {}) {
       if (closed !== undefined) return Promise.reject(unsent(method, closed));
+      if (waiting.size >= MAX_PENDING_CALLS + (callOptions.urgent === true ? URGENT_CALLS : 0))
+        return Promise.reject(unsent(method, `${waiting.size} calls wait for their answers`));
       const id = ++last;
       const patienceMs = callOptions.timeoutMs ?? timeoutMs;
       return new Promise<Json>((resolve, reject) => {

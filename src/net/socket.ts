@@ -2,7 +2,7 @@ import type { TlsOptions } from './tls.js';
 
 /** A WebSocket to a venue, as a port. One is made by {@link Connect} and is already connecting. */
 export interface Socket {
-  /** Queues one text frame. Throws `closed` when the socket is not open. */
+  /** Queues one text frame. Throws `closed` when the socket is not open, `source_unavailable` when too much waits in it. */
   send(text: string): void;
   /** A WebSocket ping; the answer comes to `pong`. */
   ping(): void;

@@ -5,6 +5,8 @@ import { fingerprintProblem, tlsConnection } from './verify.js';
 
 const DEFAULT_TIMEOUT_MS = 10_000;
 const DEFAULT_MAX_BODY_BYTES = 8 * 1024 * 1024;
+/** Requests of one source that are under way at once; more are not sent. */
+export const MAX_REQUESTS_AT_ONCE = 64;
 /** Connecting gets half of a request's time, at most: then a host that does not answer is told from a slow answer. */
 const MAX_CONNECT_TIMEOUT_MS = 5_000;
 
@@ -32,6 +34,7 @@ export function createHttpClient(options: HttpOptions): HttpClient {
   /** Why connections failed: a request that ends with one of these was never sent. */
   const unconnected = new WeakSet<Error>();
   let closed = false;
+  let underWay = 0;
   const agent = new Agent({
     connect(target, done) {
       const fail = (error: Error): void => {
@@ -56,6 +59,9 @@ export function createHttpClient(options: HttpOptions): HttpClient {
       if (closed) throw new SessionRelayError('closed', `${where}: this source's HTTP client is closed`);
       // Without the cause: it repeats the whole URL.
       if (!isHttp(url)) throw new SessionRelayError('source_unavailable', `${where}: the URL cannot be used`);
+      if (underWay >= MAX_REQUESTS_AT_ONCE)
+        throw new SessionRelayError('source_unavailable', `${where}: ${underWay} requests are under way`);
+      underWay++;
       try {
         const answer = await request(url, {
           method,
@@ -76,6 +82,8 @@ export function createHttpClient(options: HttpOptions): HttpClient {
         };
       } catch (cause) {
         throw failure(where, cause, wasUnsent(cause));
+      } finally {
+        underWay--;
       }
     },
     close() {

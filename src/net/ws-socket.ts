@@ -5,6 +5,8 @@ import { connectPinned, tlsConnection } from './verify.js';
 
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 const MAX_PAYLOAD_BYTES = 16 * 1024 * 1024;
+/** A venue that leaves more than this unread is sent nothing: what is not sent is known not to have been. */
+export const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
 
 /** What `ws` found wrong with a frame of the venue's, and the code that it closed with. */
 const OWN_CLOSE_CODES: ReadonlyMap<string, number> = new Map([
@@ -81,6 +83,9 @@ export const connectWs: Connect = (url, options, handlers) => {
     send(text) {
       if (socket?.readyState !== WebSocket.OPEN) {
         throw new SessionRelayError('closed', 'the socket to the venue is not open');
+      }
+      if (socket.bufferedAmount > MAX_UNREAD_BYTES) {
+        throw new SessionRelayError('source_unavailable', `the venue leaves ${socket.bufferedAmount} bytes unread`);
       }
       socket.send(text);
     },

@@ -28,6 +28,7 @@ export function refusal(status: keyof typeof TITLES, detail: string): Refusal {
 export const TOO_LARGE: Refusal = refusal(413, 'the body is too large');
 export const UNREADABLE: Refusal = refusal(400, 'the request cannot be read');
 export const BODY_TOO_LATE: Refusal = refusal(408, 'the body did not come in time');
+export const TOO_MANY_BODIES: Refusal = refusal(503, 'too much is being sent at once: come again later');
 export const NOT_ACCEPTING: Refusal = refusal(503, 'the relay is shutting down');
 export const FAULT: Refusal = refusal(500, 'a fault in the relay; its log says more');
 

@@ -1,6 +1,7 @@
 import type { HttpResponse } from 'uWebSockets.js';
 import { STATUS_CODES } from 'node:http';
-import { BODY_TOO_LATE, FAULT, type Refusal, TOO_LARGE, UNREADABLE } from './refusal.js';
+import type { BodyBudget, BodyShare } from './body-budget.js';
+import { BODY_TOO_LATE, FAULT, type Refusal, TOO_LARGE, TOO_MANY_BODIES, UNREADABLE } from './refusal.js';
 import type { ListenOptions, TransportHandlers } from './transport.js';
 
 /** What is read of a request at once: uWebSockets.js takes it away when its handler returns. */
@@ -19,10 +20,12 @@ const OWN_HEADERS: ReadonlySet<string> = new Set(['content-length', 'transfer-en
 export function serve(
   response: HttpResponse,
   head: RequestHead,
-  options: ListenOptions,
+  options: ListenOptions & { readonly bodies: BodyBudget },
   handlers: TransportHandlers,
 ): void {
   const exchange = createExchange(response, head.method);
+  const share = options.bodies.open();
+  exchange.signal.addEventListener('abort', () => share.close(), { once: true });
   const answer = (body: Buffer<ArrayBuffer> | undefined): void => {
     const { method, headers, remoteAddress } = head;
     let request: Request;
@@ -30,17 +33,20 @@ export function serve(
       const target = new URL(head.url, `http://${headers.host ?? 'relay'}`);
       request = new Request(target, { method, headers, ...(body === undefined ? {} : { body }) });
     } catch {
+      share.close();
       return exchange.refuse(UNREADABLE);
     }
     const asked = async (): Promise<Response> => handlers.fetch(request, { remoteAddress, signal: exchange.signal });
-    void asked().then(
-      (answered) => exchange.send(answered),
-      () => exchange.refuse(FAULT),
-    );
+    void asked()
+      .finally(() => share.close())
+      .then(
+        (answered) => exchange.send(answered),
+        () => exchange.refuse(FAULT),
+      );
   };
   if (head.method === 'GET' || head.method === 'HEAD') return answer(undefined);
   if (Number(head.headers['content-length'] ?? 0) > options.maxBodyBytes) return exchange.refuse(TOO_LARGE);
-  return readBody(response, exchange, options, answer);
+  return readBody(response, exchange, { ...options, share }, answer);
 }
 
 /** One response: knows when it is over, after which the native object must not be touched. */
@@ -146,26 +152,28 @@ function createExchange(response: HttpResponse, method: string): Exchange {
 function readBody(
   response: HttpResponse,
   exchange: Exchange,
-  { maxBodyBytes, handshakeTimeoutMs }: ListenOptions,
+  { maxBodyBytes, handshakeTimeoutMs, share }: ListenOptions & { readonly share: BodyShare },
   done: (body: Buffer<ArrayBuffer> | undefined) => void,
 ): void {
   const parts: Buffer<ArrayBuffer>[] = [];
   let bytes = 0;
-  const late = setTimeout(() => exchange.refuse(BODY_TOO_LATE), handshakeTimeoutMs);
+  const refuse = (refusal: Refusal): void => {
+    clearTimeout(late);
+    share.close();
+    exchange.refuse(refusal);
+  };
+  const late = setTimeout(() => refuse(BODY_TOO_LATE), handshakeTimeoutMs);
   exchange.signal.addEventListener('abort', () => clearTimeout(late), { once: true });
   response.onData((chunk, isLast) => {
     if (exchange.isOver()) return;
     bytes += chunk.byteLength;
-    if (bytes > maxBodyBytes) {
-      clearTimeout(late);
-      exchange.refuse(TOO_LARGE);
-      return;
-    }
+    if (bytes > maxBodyBytes) return refuse(TOO_LARGE);
+    if (!share.take(chunk.byteLength)) return refuse(TOO_MANY_BODIES);
     // Copied: the memory is uWebSockets.js' own.
     if (chunk.byteLength > 0) parts.push(Buffer.from(chunk.slice(0)));
-    if (!isLast) return;
+    if (!isLast) return undefined;
     clearTimeout(late);
-    done(bytes === 0 ? undefined : Buffer.concat(parts));
+    return done(bytes === 0 ? undefined : Buffer.concat(parts));
   });
 }
 

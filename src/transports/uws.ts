@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { UpgradeDecision } from '../edge/wire.js';
 import { messageOf, SessionRelayError } from '../errors.js';
 import { originOf, peerAddress, portTaken } from './address.js';
+import { createBodyBudget } from './body-budget.js';
 import { FAULT, NOT_ACCEPTING } from './refusal.js';
 import type { Listening, ListenOptions, Transport, TransportHandlers } from './transport.js';
 import { type RequestHead, refuse, serve } from './uws-http.js';
@@ -61,9 +62,10 @@ export async function createUwsTransport(): Promise<Transport> {
 async function listen(
   uws: Uws,
   exclusive: number,
-  options: ListenOptions,
+  given: ListenOptions,
   handlers: TransportHandlers,
 ): Promise<Listening> {
+  const options = { ...given, bodies: createBodyBudget() };
   const { host, maxPayloadBytes, maxBufferedBytes } = options;
   const app = uws.App();
   let accepting = true;

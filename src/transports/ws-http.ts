@@ -1,14 +1,29 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { peerAddress } from './address.js';
-import { FAULT, type Refusal, TOO_LARGE, UNREADABLE } from './refusal.js';
+import type { BodyBudget, BodyShare } from './body-budget.js';
+import { FAULT, type Refusal, TOO_LARGE, TOO_MANY_BODIES, UNREADABLE } from './refusal.js';
 import type { ListenOptions, TransportHandlers } from './transport.js';
 
 /** Answers one request by a fetch-style handler. */
 export async function serve(
   request: IncomingMessage,
   response: ServerResponse,
-  options: ListenOptions,
+  options: ListenOptions & { readonly bodies: BodyBudget },
+  handlers: TransportHandlers,
+): Promise<void> {
+  const share = options.bodies.open();
+  try {
+    await answer(request, response, { ...options, share }, handlers);
+  } finally {
+    share.close();
+  }
+}
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: ListenOptions & { readonly share: BodyShare },
   handlers: TransportHandlers,
 ): Promise<void> {
   const gone = new AbortController();
@@ -21,9 +36,10 @@ export async function serve(
   );
   const method = request.method ?? 'GET';
   const hasBody = method !== 'GET' && method !== 'HEAD' && request.headers.upgrade === undefined;
-  const body = hasBody ? await readBody(request, options.maxBodyBytes) : Buffer.alloc(0);
+  const body = hasBody ? await readBody(request, options) : Buffer.alloc(0);
   if (body === 'gone' || response.destroyed) return;
   if (body === 'too large') return refuseRequest(response, TOO_LARGE);
+  if (body === 'too many') return refuseRequest(response, TOO_MANY_BODIES);
   let target: Request;
   try {
     target = new Request(new URL(request.url ?? '/', `http://${request.headers.host ?? 'relay'}`), {
@@ -68,18 +84,24 @@ export function flatHeaders(request: IncomingMessage): Readonly<Record<string, s
   return Object.fromEntries(entries);
 }
 
-async function readBody(request: IncomingMessage, most: number): Promise<Buffer<ArrayBuffer> | 'too large' | 'gone'> {
+async function readBody(
+  request: IncomingMessage,
+  { maxBodyBytes: most, share }: { readonly maxBodyBytes: number; readonly share: BodyShare },
+): Promise<Buffer<ArrayBuffer> | 'too large' | 'too many' | 'gone'> {
   if (Number(request.headers['content-length'] ?? 0) > most) return 'too large';
   const parts: Uint8Array[] = [];
   let bytes = 0;
   return new Promise((resolve) => {
+    const refuse = (why: 'too large' | 'too many'): void => {
+      request.pause();
+      resolve(why);
+    };
     request.on('data', (chunk: Buffer) => {
       bytes += chunk.length;
-      if (bytes <= most) parts.push(chunk);
-      else {
-        request.pause();
-        resolve('too large');
-      }
+      if (bytes > most) return refuse('too large');
+      if (!share.take(chunk.length)) return refuse('too many');
+      parts.push(chunk);
+      return undefined;
     });
     request.once('end', () => resolve(Buffer.concat(parts)));
     request.once('error', () => resolve('gone'));

@@ -4,6 +4,7 @@ import { WebSocketServer } from 'ws';
 import type { UpgradeDecision } from '../edge/wire.js';
 import { SessionRelayError } from '../errors.js';
 import { originOf, peerAddress, portTaken } from './address.js';
+import { createBodyBudget } from './body-budget.js';
 import { FAULT, NOT_ACCEPTING, type Refusal } from './refusal.js';
 import type { Listening, ListenOptions, Transport, TransportHandlers } from './transport.js';
 import { flatHeaders, refuseRequest, serve } from './ws-http.js';
@@ -18,7 +19,8 @@ export function createWsTransport(): Transport {
   return { kind: 'ws', listen };
 }
 
-async function listen(options: ListenOptions, handlers: TransportHandlers): Promise<Listening> {
+async function listen(given: ListenOptions, handlers: TransportHandlers): Promise<Listening> {
+  const options = { ...given, bodies: createBodyBudget() };
   const { host, port, handshakeTimeoutMs } = options;
   const sockets = new Set<Socket>();
   const upgraded = new Set<{ readonly socket: Socket; readonly isClosing: () => boolean }>();

@@ -44,6 +44,7 @@ function setUp() {
       const events = journal.slice(Number(after.split('-')[1])).slice(0, limit);
       return { events, cursor: events.at(-1)?.id ?? after, more: false, complete: state.complete };
     },
+    lag: () => Promise.resolve({ oldestMs: 0, waiting: 0 }),
     holds: () => Promise.resolve(true),
     sources: () => Promise.resolve([]),
     command: () => Promise.reject(new Error('not asked here')),

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { MAX_INBOX_FACTS } from '../../src/hub/intake.js';
+import { BLIND_AFTER_MS } from '../../src/edge/limits.js';
+import { MAX_INBOX_FACTS, MAX_VENUE_FACTS } from '../../src/hub/inbox.js';
+import { SLOW_COMMIT_MS } from '../../src/hub/intake.js';
 import { fact, fakeVenue, opened } from '../support/fake-venue.js';
 import { settle } from '../support/virtual-clock.js';
 import { createWorld, startWorld, stopWorld } from './world.js';
@@ -31,23 +33,30 @@ describe('while the journal does not commit', () => {
     journal.mode = 'fail';
     venue.say(opened('login'));
     await clock.advance(3_000);
-    expect(sights.at(-1)).toEqual({ blind: true, since: failedAt, why: 'the journal does not commit: disk full' });
+    expect(sights.at(-1)).toEqual({
+      blind: true,
+      since: failedAt,
+      forMs: 0,
+      why: 'the journal does not commit: disk full',
+    });
     const { length } = sights;
     journal.mode = 'fine';
     await clock.advance(5_000);
-    expect(sights.slice(length)).toEqual([{ blind: false, cursor: `${failedAt}-1` }]);
+    // What had become due meanwhile is told before the relay says that it follows.
+    expect(sights.slice(length)).toEqual([{ blind: false, cursor: `${failedAt}-2` }]);
     expect(hub.head().split('-')[0]).toBe(String(failedAt));
   });
 
-  test('a commit that neither succeeds nor fails leaves it blind after a second', async () => {
+  test('a commit that neither succeeds nor fails leaves it blind in time for subscribers to hear of it within a second', async () => {
     const { venue, journal, sights, clock } = await startWorld();
     const askedAt = clock.now();
     journal.mode = 'hang';
     venue.say(opened('login'));
-    await clock.advance(999);
+    await clock.advance(SLOW_COMMIT_MS - 1);
     expect(sights.at(-1)?.blind).toBe(false);
     await clock.advance(1);
-    expect(sights.at(-1)).toMatchObject({ blind: true, since: askedAt });
+    expect(sights.at(-1)).toMatchObject({ blind: true, since: askedAt, forMs: SLOW_COMMIT_MS });
+    expect(SLOW_COMMIT_MS).toBeLessThan(BLIND_AFTER_MS);
   });
 
   test('the same batch is tried again, with the same keys and times, at a pace that slows down', async () => {
@@ -104,12 +113,17 @@ describe('while the journal does not commit', () => {
 
 describe('when more waits than may wait', () => {
   test('nothing more is taken in, nothing is remembered that was not told, and it stays blind until it is started again', async () => {
-    const { venue, journal, sights, events, clock, hub, logged } = await startWorld();
+    const other = fakeVenue({ id: 'other' });
+    const { venue, journal, sights, events, clock, hub, logged } = await startWorld({ others: [other] });
     journal.mode = 'fail';
     venue.say(opened('login'));
     await settle();
     const crowd = Array.from({ length: 1_000 }, () => fact('login', 'session.step', { step: 'x' }));
-    for (let batch = 0; batch < MAX_INBOX_FACTS / 1_000; batch++) venue.say(...crowd);
+    const othersCrowd = Array.from({ length: 1_000 }, () => fact('other/login', 'session.step', { step: 'x' }));
+    for (let batch = 0; batch < MAX_VENUE_FACTS / 1_000; batch++) {
+      venue.say(...crowd);
+      other.say(...othersCrowd);
+    }
     venue.tell({ facts: [fact('login', 'session.lost', { reason: 'too much' })], memory: { list: 'after the hole' } });
     journal.mode = 'fine';
     await clock.advance(5_000);
@@ -119,12 +133,39 @@ describe('when more waits than may wait', () => {
     await clock.advance(600_000);
     expect(events.filter(({ type }) => type !== 'session.step').map(({ type }) => type)).toEqual(['session.opened']);
     expect(events).toHaveLength(1 + MAX_INBOX_FACTS);
-    expect(sights.at(-1)?.blind).toBe(true);
+    expect(sights.at(-1)).toMatchObject({ blind: true, lasting: true });
     expect(logged.join('\n')).toContain('the journal does not follow');
     expect(journal.taken.some(({ memory }) => memory !== undefined)).toBe(false);
     await expect(
       hub.command({ by: 'me', source: 'tradernet.desk', command: 'act', params: {}, requestId: 'r' }),
     ).rejects.toMatchObject({ code: 'journal_failed' });
+  });
+
+  test('a venue that says more than its share is followed no more, which is told; the others go on', async () => {
+    const other = fakeVenue({ id: 'other' });
+    const { venue, journal, sights, clock, take, state, logged } = await startWorld({ others: [other] });
+    venue.say(opened('login'));
+    other.say(opened('other/login'));
+    await settle();
+    take();
+    journal.mode = 'fail';
+    const crowd = Array.from({ length: 1_000 }, () => fact('login', 'heartbeat.resumed', { silentMs: 1 }));
+    for (let batch = 0; batch <= MAX_VENUE_FACTS / 1_000; batch++) venue.say(...crowd);
+    const answers: boolean[] = [];
+    venue.tell({ facts: [fact('login', 'session.contested', {})], committed: (done) => answers.push(done) });
+    other.say(fact('other/login', 'session.contested', {}));
+    journal.mode = 'fine';
+    await clock.advance(5_000);
+    await settle(1_000);
+    const told = take().filter((line) => !line.includes('heartbeat.resumed'));
+    expect(told).toContain('- source.fault inconsistent');
+    expect(told).toContain('login session.stale link_down');
+    expect(told).toContain('login session.contested');
+    expect(answers).toEqual([false]);
+    expect(state('login')).toMatchObject({ status: 'active', stale: true });
+    expect(state('tradernet.other.login')).toMatchObject({ status: 'contested', stale: false });
+    expect(sights.at(-1)?.blind).toBe(false);
+    expect(logged.join('\n')).toContain('tradernet.desk says no more');
   });
 });
 

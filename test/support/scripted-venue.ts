@@ -26,6 +26,8 @@ export interface ScriptedVenue extends Venue {
   /** What the next calls are answered with; by default `{ ok: true }`. */
   answer: (call: VenueCommand) => Promise<Json>;
   readonly stopped: StopOptions | undefined;
+  /** What it does, and tells, when it is stopped; by default nothing. */
+  stopping: () => Promise<void>;
   /** What it answers to webhooks, told what it wants journaled. */
   hook: (request: WebhookRequest, tell: (batch: FactBatch) => void) => Promise<WebhookReply>;
   webhook(request: WebhookRequest): Promise<WebhookReply>;
@@ -35,6 +37,7 @@ export function createScriptedVenue(id = 'main'): ScriptedVenue {
   const facts = new Subject<FactBatch>();
   const calls: VenueCommand[] = [];
   let stopped: StopOptions | undefined;
+  let ending: Promise<void> | undefined;
   let updates = 0;
   const tell = (...told: readonly Fact[]): void => facts.next({ facts: told });
   const venue: ScriptedVenue = {
@@ -69,9 +72,10 @@ export function createScriptedVenue(id = 'main'): ScriptedVenue {
     start() {},
     stop(how) {
       stopped ??= how;
-      facts.complete();
-      return Promise.resolve();
+      ending ??= venue.stopping().then(() => facts.complete());
+      return ending;
     },
+    stopping: () => Promise.resolve(),
     tell,
     open(...sessions) {
       tell(

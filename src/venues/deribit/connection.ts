@@ -64,7 +64,7 @@ export function createConnection(options: {
       }
       return rpc.call(method, params);
     },
-    say: (method, params) => rpc.call(method, params),
+    say: (method, params) => rpc.call(method, params, { urgent: true }),
     pause,
     accept: (text) => rpc.accept(text),
     end(why) {

@@ -38,6 +38,8 @@ export interface HeartbeatOptions {
 }
 
 const AGAIN_MS = 5_000;
+/** Signs of life that wait for their answers: a venue that asks for more has them all on the way already. */
+export const MAX_UNANSWERED_TESTS = 16;
 
 export function createHeartbeat(options: HeartbeatOptions): Heartbeat {
   const { clock, tell } = options;
@@ -45,8 +47,12 @@ export function createHeartbeat(options: HeartbeatOptions): Heartbeat {
   let attached: Connection | undefined;
   let wish = options.wish;
 
+  let unanswered = 0;
   const sayTest = (): void => {
-    attached?.say(METHOD.test, {}).catch(() => {}); // what it says is seen among the frames
+    if (attached === undefined || unanswered >= MAX_UNANSWERED_TESTS) return;
+    unanswered++;
+    const over = (): void => void unanswered--;
+    attached.say(METHOD.test, {}).then(over, over); // what it says is seen among the frames
   };
   const send = (connection: Connection, seconds: number): Promise<Json> =>
     seconds === 0

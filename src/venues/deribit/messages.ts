@@ -77,7 +77,10 @@ export function parseProtection(result: Json, scope: ProtectionScope): boolean |
 
 /** Booleans that the documentation shows as booleans in one place and as texts in another. */
 const flag = z.union([z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')]);
-const names = z.array(z.string()).catch([]).default([]);
+/** Names of indices and currencies have a few letters; a longer one is none. */
+const MAX_NAME_CHARACTERS = 64;
+const name = z.string().min(1).max(MAX_NAME_CHARACTERS);
+const names = z.array(name).catch([]).default([]);
 
 const statusReply = z.object({
   locked: z.union([flag, z.literal('partial')]),
@@ -99,7 +102,7 @@ export function parseStatus(result: Json): PlatformStatus | undefined {
   return { locked: locked === true ? 'all' : locked === false ? 'none' : 'partial', parts };
 }
 
-const userLock = z.object({ currency: z.string().min(1), locked: flag.optional(), enabled: flag.optional() });
+const userLock = z.object({ currency: name, locked: flag.optional(), enabled: flag.optional() });
 
 /** Locks by currency, `all` for every one. */
 export interface UserLock {
@@ -128,7 +131,7 @@ export function parseUserLocks(result: Json): readonly UserLock[] | undefined {
 
 const platformState = z.union([
   z.object({ maintenance: flag }),
-  z.object({ price_index: z.string().min(1), locked: flag, reasons: z.array(z.string()).optional().catch(undefined) }),
+  z.object({ price_index: name, locked: flag, reasons: z.array(z.string()).optional().catch(undefined) }),
 ]);
 export type PlatformState = z.output<typeof platformState>;
 

@@ -35,8 +35,8 @@ export interface Feed {
 
 /** The file of users is looked at this often. */
 export const USERS_EVERY_MS = 10_000;
-/** A list may be long: 10,000 connections take about 10 MB, and the venue pages nothing. */
-const MAX_LIST_BYTES = 64 * 1024 * 1024;
+/** A list may be long: 10,000 connections take about 10 MB, and the venue pages nothing. Four are read at once. */
+const MAX_LIST_BYTES = 16 * 1024 * 1024;
 /** How often it is looked at when each user's list was read last, and how many polls may be missed. */
 const DOUBT_EVERY_MS = 60_000;
 const POLLS_TO_DOUBT = 3;

@@ -1,6 +1,6 @@
 import { type EventData, type EventType, type Fact, SOURCE_TOKEN, timestampOf } from '../../model/event.js';
 import type { Json } from '../../model/json.js';
-import { type Brokerage, type ConnectionRow, present } from './messages.js';
+import { type Brokerage, type ConnectionRow, MAX_ROWS, present } from './messages.js';
 import { type FaultKind, fact, followBrokers, type Mapped, noteFault } from './source-facts.js';
 import type { KnownConnection, MapperState } from './state.js';
 
@@ -184,6 +184,8 @@ export function takeStatusHook(state: MapperState, { what, connection: id, atMs 
   switch (what) {
     case 'added': {
       if (known !== undefined) return [state, []];
+      if (state.rows.size >= MAX_ROWS)
+        return noteFault(state, 'too many connections', 'inconsistent', `more than ${MAX_ROWS} connections`);
       const life = draft.closes;
       const base = { status: 'opening', life, breaks: 0, seen: true, role: 'watch', attributes: {} } as const;
       draft.rows.set(id, { ...base, toldMs: atMs });

@@ -135,13 +135,17 @@ export interface ConnectionList {
 /** Rows that are read in one turn of the event loop: a longer list must not hold up what else is waited for. */
 const ROWS_A_TURN = 500;
 
+/** Rows of one list beyond this are not read, and nothing is concluded from what is missing. */
+export const MAX_ROWS = 20_000;
+
 /** A list of authorizations; `undefined` where the answer is none. A long one is read over several turns. */
 export async function readConnections(body: unknown): Promise<ConnectionList | undefined> {
   if (!Array.isArray(body)) return undefined;
   const rows: ConnectionRow[] = [];
-  for (let from = 0; from < body.length; from += ROWS_A_TURN) {
+  const most = Math.min(body.length, MAX_ROWS);
+  for (let from = 0; from < most; from += ROWS_A_TURN) {
     if (from > 0) await new Promise<void>((resolve) => setImmediate(resolve));
-    for (const value of body.slice(from, from + ROWS_A_TURN)) {
+    for (const value of body.slice(from, Math.min(from + ROWS_A_TURN, most))) {
       const row = readConnection(value);
       if (row !== undefined) rows.push(row);
     }

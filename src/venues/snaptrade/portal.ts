@@ -27,6 +27,8 @@ const REFUSED_WAIT_MS = 900_000;
 /** So long may the filter of users be; a longer one would not fit into a URL, and all of the partner's are read. */
 const MAX_FILTER_CHARACTERS = 1_500;
 const MEMORY_KEY = 'portal events';
+/** Ids that are remembered, the newest: one that is told again has the name that it had, and the journal refuses it. */
+export const MAX_TOLD_IDS = 10_000;
 
 const remembered = z.object({ fromMs: z.number(), ids: z.array(z.tuple([z.string(), z.number()])) });
 
@@ -76,7 +78,7 @@ export function createPortalWatch(options: {
     const newest = events.at(-1)?.createdMs;
     if (isWhole && newest !== undefined) fromMs = Math.max(fromMs, Math.min(newest, clock.now()) - OVERLAP_MS);
     if (fresh.length === 0) return;
-    told = new Map([...told].filter(([, at]) => at >= fromMs));
+    told = new Map([...told].filter(([, at]) => at >= fromMs).slice(-MAX_TOLD_IDS));
     tell(fresh, { [MEMORY_KEY]: { fromMs, ids: [...told] } });
   };
 

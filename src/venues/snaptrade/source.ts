@@ -8,7 +8,7 @@ import { type Answer, type Api, type Ask, errorOf, type Failure, isUnauthenticat
 import { mapDelivery } from './deliveries.js';
 import { createLink } from './link.js';
 import { goStale, loseSight, takeList } from './mapper.js';
-import { type ConnectionRow, type PortalEvent, readConnection, readConnections } from './messages.js';
+import { type ConnectionRow, MAX_ROWS, type PortalEvent, readConnection, readConnections } from './messages.js';
 import { type Mapped, noteFault, portalFacts, wantAttention } from './source-facts.js';
 import { departed, type MapperState, memoryOf } from './state.js';
 import type { SourceOfUser } from './users.js';
@@ -247,7 +247,9 @@ export function createUserSource(options: {
       const before = state;
       const [after, facts] = mapDelivery(before, delivery);
       state = after;
-      if (delivery.connection !== undefined && inFlight > 0) touchedAt.set(delivery.connection, asked);
+      const { connection } = delivery;
+      // Beyond the bound a list may be taken for newer than it is, until the next one.
+      if (connection !== undefined && inFlight > 0 && touchedAt.size < MAX_ROWS) touchedAt.set(connection, asked);
       const remembered: { readonly [key: string]: Json } = { ...memoryOf(after, before), ...memory };
       emit([...link.hooked(), ...facts], remembered, committed);
     },

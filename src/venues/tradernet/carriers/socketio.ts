@@ -10,6 +10,9 @@ import type { Carrier, CarrierEnd, CarrierHandlers, CarrierTarget } from './carr
 /** The connection must be made within this. */
 export const CONNECT_TIMEOUT_MS = 10_000;
 
+/** A larger frame ends the connection (version 2 hands this on to nobody: there the limit is that of `ws`, 100 MiB). */
+const MAX_PAYLOAD_BYTES = 16 * 1024 * 1024;
+
 /** Options that both clients take. One WebSocket and nothing beside it: polling needs cookies that Node does not keep. */
 export function clientOptions({ headers, tls }: CarrierTarget) {
   const options = {
@@ -18,6 +21,7 @@ export function clientOptions({ headers, tls }: CarrierTarget) {
     transports: ['websocket'],
     extraHeaders: { ...headers },
     timeout: CONNECT_TIMEOUT_MS,
+    maxPayload: MAX_PAYLOAD_BYTES,
     ...tlsConnection(tls),
   };
   if (tls?.fingerprint === undefined) return options;
