@@ -157,6 +157,10 @@ export function createLedger(options: LedgerOptions): Ledger {
     lastWords.delete(key);
     endedSince.delete(key);
     owed.delete(key);
+    const source = sourceOfKey(key);
+    if (key !== `${source}.${SOURCE_TOKEN}`) return;
+    carriers.delete(source);
+    descriptions.delete(source);
   };
 
   const judge = (key: string, description: SourceDescription): void => {
