@@ -11,7 +11,7 @@ import type {
 } from '../bus/bus.js';
 import { messageOf, SessionRelayError } from '../errors.js';
 import { formatCursor, parseCursor } from '../model/cursor.js';
-import type { Fact, VenueName } from '../model/event.js';
+import type { VenueName } from '../model/event.js';
 import { isSessionState } from '../model/fold.js';
 import type { SessionState, SourceState, State } from '../model/session.js';
 import { sessionKey } from '../model/subject.js';
@@ -19,11 +19,12 @@ import type { Clock, Random, Timer } from '../net/clock.js';
 import { type Log, silentLog } from '../net/log.js';
 import type { SourceDescription, StopOptions, Venue, VenueMemory } from '../venues/venue.js';
 import { COMMAND_SPACE, createCommandDesk } from './commands.js';
-import { endOfThrottle, isUnconfirmedAfterRestart, staleFact } from './derive.js';
+import { endOfThrottle, isUnconfirmedAfterRestart, lostLinks, staleFact } from './derive.js';
+import { createForgetting, spaceName } from './forgetting.js';
 import { createIntake } from './intake.js';
 import type { Journal, JournalContents } from './journal/journal.js';
 import { createLedger, type Ledger } from './ledger.js';
-import { createSources, FORGET_ORPHANS_MS } from './sources.js';
+import { createSources } from './sources.js';
 
 /** How often retention runs. */
 const RETENTION_EVERY_MS = 10_000;
@@ -152,6 +153,12 @@ export function createHub(options: HubOptions): Hub {
     const book = createLedger({ journal, clock, log, epoch, states, due: () => intake.wake() });
     ledger = book;
     intake.open(book);
+    // What the life before this one had is gone: first the links, then the sight of what they showed.
+    for (const state of states) {
+      if (isSessionState(state)) continue;
+      const facts = lostLinks(state);
+      if (facts.length > 0) intake.arrive({ facts, describe: (source) => describe(state.venue, source) });
+    }
     for (const state of states) {
       if (!isSessionState(state) || !isUnconfirmedAfterRestart(state)) continue;
       const description = describeState(state);
@@ -162,6 +169,17 @@ export function createHub(options: HubOptions): Hub {
     book.reviewAll(describeState);
     intake.wake();
     await desk.recover(contents.memory.get(COMMAND_SPACE));
+    const forgetting = createForgetting({
+      clock,
+      journal,
+      book,
+      sources,
+      describe: describeState,
+      spaces: new Set(venues.map(spaceName)),
+      memory: contents.memory,
+      arrive: intake.arrive,
+    });
+    forgetting.look();
     await intake.settled();
     mustRun();
     started = true;
@@ -171,9 +189,19 @@ export function createHub(options: HubOptions): Hub {
         .truncate(clock.now())
         .catch((thrown: unknown) => log.error('retention failed', { error: messageOf(thrown) }));
     });
-    every(FORGET_EVERY_MS, () => forget(book));
+    every(FORGET_EVERY_MS, () => {
+      forgetting.run();
+      const entries = desk.forgotten();
+      if (Object.keys(entries).length === 0) return;
+      intake.arrive({
+        facts: [],
+        describe: () => undefined,
+        memory: { space: COMMAND_SPACE, entries: () => entries },
+      });
+    });
+    for (const venue of venues) follow(venue, contents.memory.get(spaceName(venue)));
+    // After the venues: one that remembers its penalty ends it itself.
     for (const state of states) if (!isSessionState(state)) endThrottle(book, state);
-    for (const venue of venues) follow(venue, contents.memory.get(`${venue.venue}.${venue.id}`));
   };
 
   /** A venue's penalty that the life before this one was under ends by time, whether or not the feed remembers it. */
@@ -204,7 +232,7 @@ export function createHub(options: HubOptions): Hub {
   };
 
   const follow = (venue: Venue, memory: VenueMemory | undefined): void => {
-    const space = `${venue.venue}.${venue.id}`;
+    const space = spaceName(venue);
     subscriptions.push(
       venue.facts$.subscribe({
         next: ({ facts, memory: entries, committed }) =>
@@ -230,24 +258,6 @@ export function createHub(options: HubOptions): Hub {
       intake.wake();
     });
   };
-
-  /** Ended sessions are dropped after `forgetAfter`, and so is what a source left that is no longer configured. */
-  const forget = (book: Ledger): void => {
-    const drop = (state: SessionState, description: SourceDescription): void => {
-      const fact: Fact = { source: state.source, session: state.session, type: 'session.removed', data: {} };
-      intake.arrive({ facts: [fact], describe: () => description });
-    };
-    for (const { state, forMs } of book.ended()) {
-      const description = describeState(state);
-      if (forMs >= description.forgetAfterMs) drop(state, description);
-    }
-    if (clock.monotonic() - startedAtMs < FORGET_ORPHANS_MS) return;
-    for (const state of book.states().values()) {
-      if (isSessionState(state) && sources.describe(state.venue, state.source) === undefined)
-        drop(state, describeState(state));
-    }
-  };
-  const startedAtMs = clock.monotonic();
 
   const end = async (how: StopOptions): Promise<void> => {
     desk.close();

@@ -123,6 +123,8 @@ export function createRequestMemory(clock: Clock): RequestMemory {
       (acts ? acting : reading).set(name, request);
     },
     takeForgotten() {
+      trim(acting);
+      trim(reading);
       const taken = forgotten;
       forgotten = {};
       return taken;
