@@ -94,7 +94,13 @@ export function createSource({ config, role, ports, memory, out }: SourceOptions
   /** The first connection waits for the end of a penalty that a life before this one got. */
   let isWaiting = false;
 
-  const book = createBook({ source: id, session: token, generation: () => line.generation, out });
+  const book = createBook({
+    source: id,
+    session: token,
+    recalled,
+    generation: () => line.generation,
+    out,
+  });
   const { tell } = book;
 
   const outbound = createOutbound({
