@@ -13,6 +13,8 @@ export interface Penalty {
   impose(forMs: number): void;
   /** Goes on with one that began in a life before this one, or tells that it is over. */
   resume(memory: VenueMemory | undefined): void;
+  /** How long one lasts yet that is remembered; 0 without one. */
+  remembered(memory: VenueMemory | undefined): number;
   /** How long it lasts yet; 0 without one. */
   leftMs(): number;
   stop(): void;
@@ -60,10 +62,14 @@ export function createPenalty(options: {
     if (isNew) moved?.(true);
   };
 
+  const endOf = (memory: VenueMemory | undefined): number | undefined =>
+    z.number().safeParse(memory?.get(MEMORY_KEY)).data;
+
   return {
     impose,
+    remembered: (memory) => Math.max(0, (endOf(memory) ?? 0) - clock.now()),
     resume(memory) {
-      const untilMs = z.number().safeParse(memory?.get(MEMORY_KEY)).data;
+      const untilMs = endOf(memory);
       if (untilMs === undefined) return;
       if (untilMs > clock.now()) impose(untilMs - clock.now());
       else tell({ type: 'source.unthrottled', data: {} }, { [MEMORY_KEY]: null });
