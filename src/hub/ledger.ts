@@ -104,6 +104,8 @@ export function createLedger(options: LedgerOptions): Ledger {
     },
   });
 
+  for (const state of options.states) if (isSessionState(state)) watch.recall(state);
+
   const sessionOf = (key: string): SessionState | undefined => {
     const state = book.get(key);
     return state !== undefined && isSessionState(state) ? state : undefined;

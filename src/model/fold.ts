@@ -192,6 +192,8 @@ function foldDetails(state: SessionState, event: SessionEvent): SessionState {
         event.type === 'protection.armed' ? 'armed' : event.type === 'protection.disarmed' ? 'disarmed' : 'unknown';
       return { ...state, protection: { ...state.protection, [event.data.scope]: told, readAt: event.data.readAt } };
     }
+    case 'protection.triggered':
+      return { ...state, protection: { ...state.protection, triggeredAt: event.time } };
     case 'safety.changed': {
       const { level, reasons, notes } = event.data;
       return { ...state, safety: { level, reasons, notes } };
