@@ -43,6 +43,7 @@ const sessionState = z.object({
       [protectionScope.enum.connection]: protectionStatus.exactOptional(),
       [protectionScope.enum.account]: protectionStatus.exactOptional(),
       readAt: timestamp.exactOptional(),
+      triggeredAt: timestamp.exactOptional(),
     })
     .exactOptional(),
   safety: z.object({ level: safetyLevel, reasons: z.array(z.string()), notes: z.array(z.string()) }),

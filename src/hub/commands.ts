@@ -28,6 +28,8 @@ export interface CommandDesk {
   run(request: CommandRequest): Promise<CommandReply>;
   /** What a life before this one left behind: unfinished commands become unknown, outcomes are known again. */
   recover(memory: ReadonlyMap<string, Json> | undefined): Promise<void>;
+  /** What the journal's memory need not hold any more of commands that ended long ago, once. */
+  forgotten(): { readonly [name: string]: null };
   /** Begins no more: what waits is refused with `closed`. */
   close(): void;
   /** Waits no longer for venues: the outcome of what still runs is unknown. */
@@ -171,11 +173,12 @@ export function createCommandDesk(options: CommandDeskOptions): CommandDesk {
   return {
     run,
     async recover(memory) {
+      const cutOff: (readonly [string, RequestRecord])[] = [];
       const ended: (readonly [string, RequestRecord, Outcome])[] = [];
-      for (const [name, value] of [...(memory ?? [])]) {
+      for (const [name, value] of memory ?? []) {
         const record = parseRequestRecord(value);
         if (record === undefined) requests.forget(name);
-        else if (record.state === 'running') await recoverOne(name, record);
+        else if (record.state === 'running') cutOff.push([name, record]);
         else ended.push([name, record, record.state]);
       }
       ended.sort(([, a], [, b]) => a.at - b.at);
@@ -184,7 +187,9 @@ export function createCommandDesk(options: CommandDeskOptions): CommandDesk {
         if (ageMs >= REQUEST_MEMORY_MS) requests.forget(name);
         else recall(name, record, outcome, record.cursor ?? '', ageMs);
       }
+      for (const [name, record] of cutOff) await recoverOne(name, record);
     },
+    forgotten: () => requests.takeForgotten(),
     close: () => lanes.close(),
     cut() {
       for (const cutOff of [...running]) cutOff();

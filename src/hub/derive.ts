@@ -1,4 +1,4 @@
-import { type Carrier, type EventType, type Fact, type SessionEvent, SOURCE_TOKEN } from '../model/event.js';
+import { CARRIERS, type Carrier, type EventType, type Fact, type SessionEvent, SOURCE_TOKEN } from '../model/event.js';
 import type { SessionState, SourceState } from '../model/session.js';
 import type { SourceDescription } from '../venues/venue.js';
 
@@ -86,6 +86,24 @@ export function staleFact(
 ): Fact<'session.stale'> {
   return { source: state.source, session: state.session, type: 'session.stale', data: { reason } };
 }
+
+/**
+ * What a restart did to the links that a life before this one had: each is down until this life brings it up. The
+ * generation is 0: generations count within one life.
+ */
+export function lostLinks({ source, attributes }: SourceState): readonly Fact<'link.down'>[] {
+  return CARRIERS.flatMap((carrier): readonly Fact<'link.down'>[] => {
+    const link = attributes.links[carrier];
+    if (link === undefined || link === 'down') return [];
+    const code = link === 'up' ? ABNORMAL_CLOSE : NEVER_OPENED;
+    const data = { carrier, generation: 0, code, reason: 'relay_restarted', clean: false, initiator: 'relay' } as const;
+    return [{ source, session: SOURCE_TOKEN, type: 'link.down', data, generation: 0 }];
+  });
+}
+
+/** PROTOCOL.md §2, `link.down`: without a close frame, and where it was not open. */
+const ABNORMAL_CLOSE = 1006;
+const NEVER_OPENED = 0;
 
 /** How the throttling ends that a source was under when the relay ended: by time alone, and so inferred. */
 export function endOfThrottle(

@@ -21,12 +21,13 @@ import { type Log, silentLog } from '../net/log.js';
 import { within } from '../net/within.js';
 import type { SourceDescription, StopOptions, Venue, VenueMemory } from '../venues/venue.js';
 import { COMMAND_SPACE, createCommandDesk } from './commands.js';
-import { endOfThrottle, isUnconfirmedAfterRestart, staleFact } from './derive.js';
+import { endOfThrottle, isUnconfirmedAfterRestart, lostLinks, staleFact } from './derive.js';
+import { createForgetting, spaceName } from './forgetting.js';
 import { createIntake } from './intake.js';
 import type { Journal, JournalContents } from './journal/journal.js';
 import { leaveVenues } from './leave.js';
 import { createLedger, type Ledger } from './ledger.js';
-import { createSources, FORGET_ORPHANS_MS } from './sources.js';
+import { createSources } from './sources.js';
 
 /** How often retention runs. */
 const RETENTION_EVERY_MS = 10_000;
@@ -188,6 +189,12 @@ export function createHub(options: HubOptions): Hub {
     const book = createLedger({ journal, clock, log, epoch, states, due: () => intake.wake() });
     ledger = book;
     intake.open(book);
+    // What the life before this one had is gone: first the links, then the sight of what they showed.
+    for (const state of states) {
+      if (isSessionState(state)) continue;
+      const facts = lostLinks(state);
+      if (facts.length > 0) intake.arrive({ facts, describe: (source) => describe(state.venue, source) });
+    }
     for (const state of states) {
       if (!isSessionState(state) || !isUnconfirmedAfterRestart(state)) continue;
       const description = describeState(state);
@@ -198,14 +205,35 @@ export function createHub(options: HubOptions): Hub {
     book.reviewAll(describeState);
     intake.wake();
     await desk.recover(contents.memory.get(COMMAND_SPACE));
+    const forgetting = createForgetting({
+      clock,
+      journal,
+      book,
+      sources,
+      describe: describeState,
+      spaces: new Set(venues.map(spaceName)),
+      memory: contents.memory,
+      arrive: intake.arrive,
+    });
+    forgetting.look();
     await intake.settled();
     mustRun();
     started = true;
     sight.next({ blind: false, cursor: head });
     every(RETENTION_EVERY_MS, () => void truncate());
-    every(FORGET_EVERY_MS, () => forget(book));
+    every(FORGET_EVERY_MS, () => {
+      forgetting.run();
+      const entries = desk.forgotten();
+      if (Object.keys(entries).length === 0) return;
+      intake.arrive({
+        facts: [],
+        describe: () => undefined,
+        memory: { space: COMMAND_SPACE, entries: () => entries },
+      });
+    });
+    for (const venue of venues) follow(venue, contents.memory.get(spaceName(venue)));
+    // After the venues: one that remembers its penalty ends it itself.
     for (const state of states) if (!isSessionState(state)) endThrottle(book, state);
-    for (const venue of venues) follow(venue, contents.memory.get(`${venue.venue}.${venue.id}`));
   };
 
   /** One at a time, however long the journal takes. */
@@ -249,7 +277,7 @@ export function createHub(options: HubOptions): Hub {
   };
 
   const follow = (venue: Venue, memory: VenueMemory | undefined): void => {
-    const space = `${venue.venue}.${venue.id}`;
+    const space = spaceName(venue);
     subscriptions.push(
       venue.facts$.subscribe({
         next: ({ facts, memory: entries, committed }) =>
@@ -276,24 +304,6 @@ export function createHub(options: HubOptions): Hub {
       intake.wake();
     });
   };
-
-  /** Ended sessions are dropped after `forgetAfter`, and so is what a source left that is no longer configured. */
-  const forget = (book: Ledger): void => {
-    const drop = (state: SessionState, description: SourceDescription): void => {
-      const fact: Fact = { source: state.source, session: state.session, type: 'session.removed', data: {} };
-      intake.arrive({ facts: [fact], describe: () => description });
-    };
-    for (const { state, forMs } of book.ended()) {
-      const description = describeState(state);
-      if (forMs >= description.forgetAfterMs) drop(state, description);
-    }
-    if (clock.monotonic() - startedAtMs < FORGET_ORPHANS_MS) return;
-    for (const state of book.states().values()) {
-      if (isSessionState(state) && sources.describe(state.venue, state.source) === undefined)
-        drop(state, describeState(state));
-    }
-  };
-  const startedAtMs = clock.monotonic();
 
   /** Whether everything that was said is committed. */
   const leave = async ({ orders, withinMs = END_WITHIN_MS }: EndOptions): Promise<boolean> => {

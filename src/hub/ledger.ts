@@ -110,6 +110,8 @@ export function createLedger(options: LedgerOptions): Ledger {
     },
   });
 
+  for (const state of options.states) if (isSessionState(state)) watch.recall(state);
+
   const sessionOf = (key: string): SessionState | undefined => {
     const state = book.get(key);
     return state !== undefined && isSessionState(state) ? state : undefined;
@@ -162,6 +164,10 @@ export function createLedger(options: LedgerOptions): Ledger {
     lastWords.delete(key);
     endedSince.end(key);
     owed.delete(key);
+    const source = sourceOfKey(key);
+    if (key !== `${source}.${SOURCE_TOKEN}`) return;
+    carriers.delete(source);
+    descriptions.delete(source);
   };
 
   const judge = (key: string, description: SourceDescription): void => {

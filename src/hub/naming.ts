@@ -1,7 +1,8 @@
-import type { EventData, Fact } from '../model/event.js';
+import type { EventData, EventType, Fact } from '../model/event.js';
 import { isSessionState, statusAfter } from '../model/fold.js';
-import type { SessionState, State } from '../model/session.js';
+import type { SessionState, SourceState, State } from '../model/session.js';
 import { addressOf } from '../model/subject.js';
+import { isEnded } from './derive.js';
 
 /** How facts are named, and which of them only repeat what is known (PROTOCOL.md §2, `key`): pure decisions. */
 
@@ -20,16 +21,29 @@ export function nameOf(fact: Fact, subject: string, before: State | undefined, p
   return `${address}@${before.status}/${moves ? (before.statusSince?.cursor ?? before.cursor) : before.cursor}${generation}`;
 }
 
+/** The `reason` of a `session.removed` whose source is no longer configured: it removes what has not ended, too. */
+export const NOT_CONFIGURED = 'not_configured';
+
+/** What says of a session only that it is over, or out of sight: of one that is not known it says nothing. */
+const ENDS_WHAT_IS_KNOWN: ReadonlySet<EventType> = new Set([
+  'session.removed',
+  'session.closed',
+  'session.expired',
+  'session.stale',
+]);
+
 /**
  * Whether a fact without a name of its own says nothing that is not known: a second teller of a transition that was
  * made already. While a session is stale nothing is known, so that a status said again is a new fact. `lastWords`: what
  * led to the present status (see {@link wordsOf}), where this life of the relay has heard it.
  */
 export function isRepeat(fact: Fact, before: State | undefined, lastWords: string | undefined): boolean {
-  // What is gone cannot go again.
-  if (before === undefined) return fact.type === 'session.removed';
-  if (!isSessionState(before)) return false;
+  // What is gone cannot go again, in whatever words, and however late it is told.
+  if (before === undefined) return ENDS_WHAT_IS_KNOWN.has(fact.type);
+  if (!isSessionState(before)) return isKnownOfSource(fact, before);
   if (fact.type === 'session.stale') return before.stale;
+  // It may live again since its removal was decided.
+  if (fact.type === 'session.removed') return !isEnded(before) && fact.data.reason !== NOT_CONFIGURED;
   if (before.stale || fact.key !== undefined) return false;
   switch (fact.type) {
     case 'session.expired':
@@ -45,6 +59,12 @@ export function isRepeat(fact: Fact, before: State | undefined, lastWords: strin
       return status !== undefined && status === before.status && lastWords === wordsOf(fact);
     }
   }
+}
+
+/** A penalty is one fact however often it is found to hold, before and after a restart; and it ends once. */
+function isKnownOfSource(fact: Fact, { attributes: { throttledUntilAt } }: SourceState): boolean {
+  if (fact.type === 'source.throttled') return fact.data.untilAt === throttledUntilAt;
+  return fact.type === 'source.unthrottled' && throttledUntilAt === undefined;
 }
 
 /** What was said, without when the venue said it: two tellers differ in that alone. */

@@ -127,6 +127,8 @@ export function createRequestMemory(clock: Clock): RequestMemory {
       (acts ? acting : reading).set(name, request);
     },
     takeForgotten() {
+      trim(acting);
+      trim(reading);
       const taken = Object.fromEntries([...forgotten].map((name) => [name, null] as const));
       forgotten = new Set();
       return taken;

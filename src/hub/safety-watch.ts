@@ -5,6 +5,7 @@ import {
   emptyEvidence,
   isWorse,
   observe,
+  recallEvidence,
   type SafetyPolicy,
   type Settled,
   settleSafety,
@@ -23,6 +24,8 @@ export interface SafetyWatch {
    * session that appears later on the same connection starts from it.
    */
   observe(key: string, event: SessionEvent | Pulse): void;
+  /** A session that a life before this one knew: what of it is a danger still. Before anything is observed of it. */
+  recall(state: SessionState): void;
   /** The verdict to publish now, where there is a new one; arms the timer for the next look. */
   judge(state: SessionState, source: SourceState | undefined, policy: SafetyPolicy): Judgement | undefined;
   forget(key: string): void;
@@ -66,6 +69,9 @@ export function createSafetyWatch(options: {
     observe(key, event) {
       const one = of(key);
       one.evidence = observe(one.evidence, event, clock.monotonic());
+    },
+    recall(state) {
+      watched.set(state.key, { evidence: recallEvidence(state, clock.monotonic(), clock.now()) });
     },
     judge(state, source, policy) {
       const one = of(state.key);

@@ -1,4 +1,5 @@
 import type { Pulse, SessionEvent } from './event.js';
+import type { SessionState } from './session.js';
 
 /** After `protection.triggered`, without a heartbeat, the venue notices a dead connection within this. */
 export const PENDING_WITHOUT_HEARTBEAT_MS = 600_000;
@@ -10,7 +11,7 @@ export type Input = 'heartbeat' | 'protection' | 'venue' | 'account';
 
 /**
  * What has been seen of one session since the last connect, beside its state. Not persisted on purpose: after a
- * restart nothing is confirmed. Times are ms on the observer's monotonic clock.
+ * restart nothing is confirmed, and only a danger is recalled ({@link recallEvidence}). Times are ms on the observer's monotonic clock.
  */
 export interface Evidence {
   /** The session's own status was said since this observer began, or since the last connect that found it stale. */
@@ -34,6 +35,22 @@ export interface Evidence {
 
 export function emptyEvidence(): Evidence {
   return { session: false, confirmed: [], refused: [], skewMs: 0, stale: false };
+}
+
+/**
+ * What an observer that begins anew takes from a state of before: that orders may be being cancelled still, and which
+ * heartbeat the connection had that has ended since. `wallMs` is the same instant as `nowMs`, ms since the epoch.
+ */
+export function recallEvidence({ protection, heartbeat }: SessionState, nowMs: number, wallMs: number): Evidence {
+  const interval = heartbeat?.intervalMs ?? undefined;
+  const evidence = { ...emptyEvidence(), ...(interval === undefined ? {} : { heartbeatIntervalMs: interval }) };
+  if (protection?.triggeredAt === undefined) return evidence;
+  const leftMs = pendingMs(interval) - Math.max(0, wallMs - Date.parse(protection.triggeredAt));
+  return leftMs > 0 ? { ...evidence, pendingUntilMs: nowMs + leftMs } : evidence;
+}
+
+function pendingMs(intervalMs: number | undefined): number {
+  return intervalMs === undefined ? PENDING_WITHOUT_HEARTBEAT_MS : PENDING_INTERVALS * intervalMs;
 }
 
 /** Which channel's refusal leaves which input untold. */
@@ -85,8 +102,7 @@ export function observe(evidence: Evidence, event: SessionEvent | Pulse, nowMs: 
       return skewed(confirm(read, 'protection'), event);
     }
     case 'protection.triggered': {
-      const interval = evidence.heartbeatIntervalMs;
-      const pending = interval === undefined ? PENDING_WITHOUT_HEARTBEAT_MS : PENDING_INTERVALS * interval;
+      const pending = pendingMs(evidence.heartbeatIntervalMs);
       return { ...evidence, pendingUntilMs: Math.max(evidence.pendingUntilMs ?? 0, nowMs + pending) };
     }
     case 'session.stale':

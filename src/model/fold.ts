@@ -24,7 +24,7 @@ import { parseSessionKey, sessionKey } from './subject.js';
  * hub and in a consumer, so that a snapshot and what follows it are always a later snapshot.
  *
  * An event of another session, or not after `state.cursor`, is passed over: the same state comes back. `undefined`
- * says that there is no state: none yet, or gone by `session.removed`. What is gone has no cursor to compare with, so
+ * says that there is no state: none yet, or gone by `session.removed` (a source's own state, too). What is gone has no cursor to compare with, so
  * that whoever keeps states passes events on in order, and each once.
  */
 export function fold(state: State | undefined, event: SessionEvent): State | undefined {
@@ -74,11 +74,22 @@ export function emptySourceState(venue: VenueName, source: string, cursor: strin
   };
 }
 
-/** Only `session.*` makes a state, but neither a step of a flow nor an end that is over; SnapTrade's portals have none. */
+/**
+ * Only `session.*` makes a state, but neither a step of a flow nor what says that a session is over or out of sight: of
+ * one that nobody knows, or that was removed, that is nothing to keep. SnapTrade's portals have no state.
+ */
 function createsState({ type }: SessionEvent, venue: VenueName, session: string): boolean {
   if (venue === 'snaptrade' && session.startsWith('portal-')) return false;
-  return type.startsWith('session.') && type !== 'session.removed' && type !== 'session.step';
+  return type.startsWith('session.') && !MAKES_NONE.has(type);
 }
+
+const MAKES_NONE: ReadonlySet<EventType> = new Set([
+  'session.removed',
+  'session.step',
+  'session.closed',
+  'session.expired',
+  'session.stale',
+]);
 
 function kindOf(venue: VenueName, session: string): SessionKind {
   switch (venue) {
@@ -181,6 +192,8 @@ function foldDetails(state: SessionState, event: SessionEvent): SessionState {
         event.type === 'protection.armed' ? 'armed' : event.type === 'protection.disarmed' ? 'disarmed' : 'unknown';
       return { ...state, protection: { ...state.protection, [event.data.scope]: told, readAt: event.data.readAt } };
     }
+    case 'protection.triggered':
+      return { ...state, protection: { ...state.protection, triggeredAt: event.time } };
     case 'safety.changed': {
       const { level, reasons, notes } = event.data;
       return { ...state, safety: { level, reasons, notes } };
@@ -212,7 +225,7 @@ function optional<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K],
   return Object.fromEntries(entries) as { [K in keyof T]?: Exclude<T[K], undefined> };
 }
 
-function foldSource(before: SourceState, event: SessionEvent): SourceState {
+function foldSource(before: SourceState, event: SessionEvent): SourceState | undefined {
   const { attributes } = before;
   const next = (changes: Partial<SourceState['attributes']>, removed: readonly string[] = []): SourceState => {
     const kept = Object.entries(attributes).filter(([name]) => !removed.includes(name));
@@ -252,6 +265,8 @@ function foldSource(before: SourceState, event: SessionEvent): SourceState {
       return next({ throttledUntilAt: event.data.untilAt });
     case 'source.unthrottled':
       return next({}, ['throttledUntilAt']);
+    case 'session.removed':
+      return undefined;
     default:
       return { ...before, cursor: event.id };
   }

@@ -9,6 +9,7 @@ export {
   observe,
   PENDING_INTERVALS,
   PENDING_WITHOUT_HEARTBEAT_MS,
+  recallEvidence,
 } from './evidence.js';
 export { isWorse, QUIET_MS, type Settled, type Settlement, settleSafety } from './settle.js';
 

@@ -27,6 +27,8 @@ export interface ProtectionState {
   readonly connection?: ProtectionStatus;
   readonly account?: ProtectionStatus;
   readonly readAt?: string;
+  /** When a protected connection ended last without a logout. */
+  readonly triggeredAt?: string;
 }
 
 export interface Safety {

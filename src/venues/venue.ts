@@ -38,6 +38,12 @@ export interface Venue {
    * Absent where the venue has no such thing.
    */
   webhook?(request: WebhookRequest): Promise<WebhookReply>;
+  /**
+   * The state of a session that ended long ago is being dropped: whatever is said of it next begins with what opens it.
+   * Answers what to remember because of that, committed with the drop. Absent where a session that has ended is always
+   * opened before anything else is said of it.
+   */
+  forget?(source: string, session: string): FactBatch['memory'];
   /** Connects. `memory` is what earlier batches asked to remember, by its keys. Idempotent. */
   start(memory?: VenueMemory): void;
   /**

@@ -189,7 +189,7 @@ describe('what a venue says', () => {
   test('kinds of faults: 64 of Deribit a connection, 100 of the others; each is told once, whatever is made up', () => {
     const MADE_UP = 5_000;
     const told = { deribit: 0, tradernet: 0, ibkr: 0, snaptrade: 0 };
-    let one = deribit.emptyMapperState('main', 'bot');
+    let one = deribit.initialMapperState('main', 'bot');
     let two = tradernetState({ source: 'desk', role: 'watch' });
     let three = ibkrState({ source: 'gateway', role: 'watch', loginUrl: 'https://localhost/' });
     let four = snaptradeState({ source: 'partner', role: 'watch' });
@@ -212,7 +212,7 @@ describe('what a venue says', () => {
   });
 
   test('parts of a venue: 1,000 indices and locks of Deribit; one more is a fault, told once', () => {
-    let state = deribit.emptyMapperState('main', 'bot');
+    let state = deribit.initialMapperState('main', 'bot');
     let faults = 0;
     const take = (frame: deribit.Frame): void => {
       const [after, facts] = deribit.mapFrame(state, frame, 1);

@@ -113,6 +113,7 @@ export function createWorld() {
       return { events, cursor: events.at(-1)?.id ?? after, more, complete: offset >= faults.journalFrom };
     },
     holds: () => Promise.resolve(true),
+    lag: () => Promise.resolve({ oldestMs: 0, waiting: 0 }),
     sources: () => Promise.resolve([]),
     command: () => Promise.reject(new Error('not asked here')),
     webhook: () => Promise.reject(new Error('not asked here')),

@@ -120,9 +120,65 @@ describe('what is new is told', () => {
 
   test('the opening of a session that was dropped, in the same generation', async () => {
     const { venue, take } = await live();
-    venue.say(fact('login', 'session.removed', {}), opened('login'));
+    venue.say(fact('login', 'session.closed', { by: 'user' }), fact('login', 'session.removed', {}), opened('login'));
     await settle();
-    expect(take()).toEqual(['login session.removed', 'login session.opened login']);
+    expect(take()).toEqual([
+      'login session.closed by:user',
+      'login safety.changed at_risk closed',
+      'login session.removed',
+      'login session.opened login',
+    ]);
+  });
+
+  test('a penalty that became longer, and the next one after its end', async () => {
+    const { venue, take } = await live();
+    const throttled = (untilAt: string) => fact('-', 'source.throttled', { untilAt });
+    venue.say(throttled(EXPIRES), throttled('2026-11-23T09:30:00.000Z'));
+    venue.say(fact('-', 'source.unthrottled', {}), throttled('2026-11-23T09:30:00.000Z'));
+    await settle();
+    expect(take().filter((line) => line.startsWith('-'))).toEqual([
+      '- source.throttled',
+      '- source.throttled',
+      '- source.unthrottled',
+      '- source.throttled',
+    ]);
+  });
+});
+
+describe('what says nothing', () => {
+  test.each<[string, Fact]>([
+    ['closed', fact('gone', 'session.closed', { by: 'venue' })],
+    ['closed, by its own name', fact('gone', 'session.closed', { by: 'venue' }, { key: 'closed:9' })],
+    ['expired', fact('gone', 'session.expired', { expiresAt: EXPIRES })],
+    ['stale', fact('gone', 'session.stale', { reason: 'link_down' })],
+    ['removed', fact('gone', 'session.removed', {})],
+  ])('%s: the end, told late, of a session that was dropped', async (_, late) => {
+    const { venue, take, hub } = await live();
+    venue.say(opened('gone'), fact('gone', 'session.closed', { by: 'venue' }, { key: 'closed:1' }));
+    venue.say(fact('gone', 'session.removed', {}));
+    await settle();
+    take();
+    venue.say(late);
+    await settle();
+    expect(take()).toEqual([]);
+    expect(hub.states().has('tradernet.desk.gone')).toBe(false);
+  });
+
+  test('the removal of a session that lives again since it was decided', async () => {
+    const { venue, take, state } = await live();
+    venue.say(fact('login', 'session.lost', { reason: 'x' }), fact('login', 'session.restored', {}));
+    venue.say(fact('login', 'session.removed', {}));
+    await settle();
+    expect(take()).not.toContain('login session.removed');
+    expect(state('login')).toMatchObject({ status: 'active' });
+  });
+
+  test('a penalty that is found to hold still, and the end of none', async () => {
+    const { venue, take } = await live();
+    const throttled = fact('-', 'source.throttled', { untilAt: EXPIRES });
+    venue.say(throttled, throttled, fact('-', 'source.unthrottled', {}), fact('-', 'source.unthrottled', {}));
+    await settle();
+    expect(take().filter((line) => line.startsWith('-'))).toEqual(['- source.throttled', '- source.unthrottled']);
   });
 });
 

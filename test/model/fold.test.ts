@@ -54,7 +54,7 @@ describe('the status', () => {
     ['session.contested', {}, 'contested'],
     ['session.attention', { action: 'login', instructions: 'Log in.' }, 'attention'],
   ] as const)('after %s is what the table of types says', (type, data, status) => {
-    expect(told([type, data]).status).toBe(status);
+    expect(told(OPENED, [type, data]).status).toBe(status);
     expect(told(OPENED, ['session.contested', {}], [type, data]).status).toBe(status);
     expect(statusAfter(type)).toBe(status);
   });
@@ -235,10 +235,9 @@ describe('a session state', () => {
     ).toBeUndefined();
   });
 
-  test('is made by no event but those of a session’s own: what is gone stays gone', () => {
-    const makers = EVENT_TYPES.filter(
-      (type) => type.startsWith('session.') && !['session.step', 'session.removed'].includes(type),
-    );
+  test('is made by no event but those of a session’s own, and by no end: what is gone stays gone', () => {
+    const ends = ['session.step', 'session.removed', 'session.closed', 'session.expired', 'session.stale'];
+    const makers = EVENT_TYPES.filter((type) => type.startsWith('session.') && !ends.includes(type));
     fc.assert(
       fc.property(anyHappening(EVENT_TYPES), ({ type, data }) => {
         const state = fold(undefined, eventOf(type, data as never, { subject: KEY }));
@@ -278,6 +277,14 @@ describe('a session state', () => {
 });
 
 describe('a source state', () => {
+  test('is gone once the source is removed, and is made anew by what it says then', () => {
+    const subject = 'deribit.main.-';
+    const up = eventOf('link.up', { carrier: 'ws', generation: 1, url: 'wss://venue.test' }, { subject, offset: 1 });
+    const removed = eventOf('session.removed', { reason: 'not_configured' }, { subject, offset: 2 });
+    expect(fold(fold(undefined, up), removed)).toBeUndefined();
+    expect(fold(undefined, { ...up, id: '1-3' })).toMatchObject({ cursor: '1-3', attributes: { links: { ws: 'up' } } });
+  });
+
   const attributes = (...facts: Told): SourceState['attributes'] => toldOfSource(...facts).attributes;
   const EMPTY = { links: {}, venueLevel: 'normal', degraded: [], accountLocked: [] };
 

@@ -1,28 +1,32 @@
+import type { Journal } from '../../src/hub/journal/journal.js';
+import { createMemoryJournal } from '../../src/hub/journal/memory.js';
 import { type Sessions, sessions } from '../../src/hub/sessions.js';
 import type { SessionEvent } from '../../src/model/event.js';
 import type { Json } from '../../src/model/json.js';
-import type { HttpOptions } from '../../src/net/http.js';
 import type { Log } from '../../src/net/log.js';
-import type { Connect } from '../../src/net/socket.js';
 import { seededRandom } from '../../src/net/timer.js';
 import { createHttpClient } from '../../src/net/undici-http.js';
 import { connectWs } from '../../src/net/ws-socket.js';
 import type { Simulator, SimulatorOptions } from '../../src/simulators/index.js';
 import type { Venue, VenuePorts } from '../../src/venues/venue.js';
+import { createLife, type Fate, type Life } from './life.js';
 import { until, VirtualClock } from './virtual-clock.js';
 
 /**
  * A simulator, a venue and a hub on one virtual clock, over real sockets: time moves only when nothing is on its way,
- * so that what follows a fault is the same in every run.
+ * so that what follows a fault is the same in every run. Venue and hub may be killed and started again over the same
+ * journal, while the simulator lives on.
  */
 export interface Stage {
   readonly clock: VirtualClock;
   readonly simulator: Simulator;
+  /** Of the present life, as `live`. */
   readonly venue: Venue;
   readonly live: Sessions;
+  readonly journal: Journal;
   /** What was logged, whole: where a secret would show. */
   readonly logged: readonly string[];
-  /** Every event so far. */
+  /** Every event so far, of all lives. */
   readonly events: readonly SessionEvent[];
   /** Lets time pass. */
   advance(ms: number): Promise<void>;
@@ -35,6 +39,16 @@ export interface Stage {
   take(): readonly string[];
   /** Triggers a fault and lets what follows at once settle. */
   fault(name: string, params?: { readonly [name: string]: Json }): Promise<void>;
+  /** Ends venue and hub as `kill -9` does: see {@link Life}. */
+  kill(): Promise<void>;
+  /** Where the present life ends by itself; gone once it has. */
+  fate: Fate | undefined;
+  readonly isAlive: boolean;
+  /**
+   * The next life, over the same journal: resolves once what it says before it asks the venue anything is said, and
+   * nothing is on its way. `source`: over the source of the life before.
+   */
+  restart(source?: { readonly [key: string]: Json }): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -44,52 +58,26 @@ export interface StageOptions {
   /** Over the simulator's own `source`. */
   readonly source?: { readonly [key: string]: Json };
   readonly seed?: number;
+  /** Default: one in memory. */
+  readonly journal?: Journal;
 }
 
 /** Turns of the event loop without traffic after which nothing is on its way: a hop over loopback takes one or two. */
 const QUIET_TURNS = 12;
 
 export async function createStage(options: StageOptions): Promise<Stage> {
-  const { seed = 1 } = options;
+  const { seed = 1, journal = createMemoryJournal() } = options;
   let activity = 0;
-  let inFlight = 0;
+  let life: Life | undefined;
   const quiet = async (): Promise<void> => {
     let seen = activity;
-    for (let turns = 0; turns < QUIET_TURNS || inFlight > 0; turns++) {
+    for (let turns = 0; turns < QUIET_TURNS || (life?.inFlight ?? 0) > 0; turns++) {
       await new Promise<void>((resolve) => setImmediate(resolve));
       if (seen !== activity) turns = 0;
       seen = activity;
     }
   };
   const clock = new VirtualClock(undefined, quiet);
-  const noted = <A extends readonly unknown[]>(task: (...args: A) => void) => {
-    return (...args: A): void => {
-      activity++;
-      task(...args);
-    };
-  };
-  const connect: Connect = (url, how, handlers) =>
-    connectWs(url, how, {
-      opened: noted(() => handlers.opened()),
-      message: noted((text: string) => handlers.message(text)),
-      pong: noted(() => handlers.pong()),
-      ended: noted((end) => handlers.ended(end)),
-    });
-  const http = (how: HttpOptions) => {
-    const client = createHttpClient(how);
-    return {
-      close: () => client.close(),
-      async request(...args: Parameters<typeof client.request>) {
-        inFlight++;
-        try {
-          return await client.request(...args);
-        } finally {
-          inFlight--;
-          activity++;
-        }
-      },
-    };
-  };
   const logged: string[] = [];
   const write =
     (level: string) =>
@@ -99,21 +87,53 @@ export async function createStage(options: StageOptions): Promise<Stage> {
   const log: Log = { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') };
 
   const simulator = await options.simulate({ clock, seed });
-  const { venue: _, ...source } = { ...simulator.source, ...options.source };
-  const venue = options.venue(source, { clock, random: seededRandom(seed), connect, http, log });
-  const live = sessions([venue], { clock, random: seededRandom(seed), log });
+  const { venue: _, ...given } = { ...simulator.source, ...options.source };
+  let source: { readonly [key: string]: Json } = given;
   const events: SessionEvent[] = [];
-  live.events$.subscribe((event) => {
-    activity++;
-    events.push(event);
-  });
+  let fate: Fate | undefined;
+  let lives = 0;
+  const begin = (): { readonly life: Life; readonly venue: Venue; readonly live: Sessions } => {
+    const fresh = createLife({
+      clock,
+      connect: connectWs,
+      http: createHttpClient,
+      journal,
+      fate: () => fate,
+      died() {
+        fate = undefined;
+        activity++;
+      },
+      active: () => void activity++,
+    });
+    life = fresh;
+    const chance = seed + lives++;
+    const venue = options.venue(source, {
+      clock: fresh.clock,
+      random: seededRandom(chance),
+      connect: fresh.connect,
+      http: fresh.http,
+      log,
+    });
+    const live = sessions([venue], { clock: fresh.clock, random: seededRandom(chance), log, journal: fresh.journal });
+    live.events$.subscribe((event) => {
+      activity++;
+      events.push(event);
+    });
+    return { life: fresh, venue, live };
+  };
+  let present = begin();
   let taken = 0;
   let closed = false;
   return {
     clock,
     simulator,
-    venue,
-    live,
+    get venue() {
+      return present.venue;
+    },
+    get live() {
+      return present.live;
+    },
+    journal,
     logged,
     events,
     advance: (ms) => clock.advance(ms),
@@ -129,11 +149,35 @@ export async function createStage(options: StageOptions): Promise<Stage> {
       simulator.fault(name, params);
       await quiet();
     },
+    async kill() {
+      await present.life.kill();
+      await quiet();
+    },
+    get fate() {
+      return fate;
+    },
+    set fate(next) {
+      fate = next;
+    },
+    get isAlive() {
+      return present.life.isAlive;
+    },
+    async restart(changes = {}) {
+      if (present.life.isAlive) throw new Error('it lives: kill it first');
+      source = { ...source, ...changes };
+      present = begin();
+      await quiet();
+    },
     async close() {
       if (closed) return;
       closed = true;
+      if (!present.life.isAlive) {
+        await quiet();
+        await simulator.close();
+        return;
+      }
       let stopped = false;
-      const stopping = live.stop({ orders: 'leave' }).finally(() => {
+      const stopping = present.live.stop({ orders: 'leave' }).finally(() => {
         stopped = true;
       });
       for (let turn = 0; turn < 100 && !stopped; turn++) await clock.advance(100);

@@ -1,7 +1,8 @@
 import { type EventData, type EventType, type Fact, SOURCE_TOKEN } from '../../model/event.js';
 import type { Json } from '../../model/json.js';
 import type { FactBatch } from '../venue.js';
-import { emptyMapperState, type Frame, type MapperState, mapFrame } from './mapper.js';
+import { type Frame, initialMapperState, type MapperState, mapFrame, platformMemory } from './mapper.js';
+import type { PlatformRecord } from './memory.js';
 
 /** A fact of one source, before its source, session and generation are added. */
 export type Told<T extends EventType = EventType> = {
@@ -28,13 +29,19 @@ export function createBook(options: {
   readonly source: string;
   /** The session's token. */
   readonly session: string;
+  readonly recalled: PlatformRecord;
   readonly generation: () => number;
   readonly out: (batch: FactBatch) => void;
 }): Book {
   const { source, session, generation, out } = options;
-  let state = emptyMapperState(source, session);
+  let state = initialMapperState(source, session, options.recalled);
+  /** The state whose memory was handed out last. */
+  let remembered = state;
 
-  const tell: Tell = (facts, memory) => {
+  /** What a frame changed is remembered in the batch that tells of it, whoever tells. */
+  const tell: Tell = (facts, own) => {
+    const memory = joined(platformMemory(state, remembered), own);
+    remembered = state;
     if (facts.length === 0 && memory === undefined) return;
     const named = facts.map(
       (fact) =>
@@ -61,4 +68,10 @@ export function createBook(options: {
       return state;
     },
   };
+}
+
+type Memory = FactBatch['memory'];
+
+function joined(one: Memory, other: Memory): Memory {
+  return one === undefined ? other : { ...one, ...other };
 }

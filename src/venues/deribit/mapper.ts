@@ -2,6 +2,7 @@ import { type EventData, type EventType, type Fact, SOURCE_TOKEN } from '../../m
 import { sampleOf } from '../../model/grant.js';
 import type { Json } from '../../model/json.js';
 import { CODE } from './failures.js';
+import type { PlatformRecord } from './memory.js';
 import {
   CHANNEL,
   type PlatformState,
@@ -22,8 +23,8 @@ export interface MapperState {
   /** The session's token. */
   readonly session: string;
   /**
-   * Whether the venue's level (`venue`) and the account's locks (`account`) were ever told in this life of the relay:
-   * until then what a life before it published is unknown, and everything is said anew.
+   * Whether it is known what was told last of the venue's level (`venue`) and the account's locks (`account`), in this
+   * life of the relay or one before: until then everything is said anew.
    */
   readonly told: { readonly venue: boolean; readonly account: boolean };
   /** Parts that are in trouble: locked indices, and {@link PUBLIC_METHODS}. */
@@ -31,6 +32,8 @@ export interface MapperState {
   /** Trading is locked as a whole. */
   readonly locked: boolean;
   readonly maintenance: 'none' | 'announced' | 'begun';
+  /** Maintenance was announced on this connection: what was announced on another one may have come and gone since. */
+  readonly heard: boolean;
   /** Currencies, or `all`. */
   readonly accountLocked: ReadonlySet<string>;
   /** Faults since the last connect, by their place: repeats are counted, not told. */
@@ -67,17 +70,31 @@ export type Frame =
 
 export type Mapped = readonly [MapperState, readonly Fact[]];
 
-export function emptyMapperState(source: string, session: string): MapperState {
+/** The state at a start; `recalled`: what was told last in a life before, of which nothing is confirmed. */
+export function initialMapperState(source: string, session: string, recalled: PlatformRecord = {}): MapperState {
+  const { platform, locks } = recalled;
   return {
     source,
     session,
-    told: { venue: false, account: false },
-    parts: new Set(),
-    locked: false,
-    maintenance: 'none',
-    accountLocked: new Set(),
+    told: { venue: platform !== undefined, account: locks !== undefined },
+    parts: new Set(platform?.parts),
+    locked: platform?.locked ?? false,
+    maintenance: platform?.maintenance ?? 'none',
+    heard: false,
+    accountLocked: new Set(locks),
     faults: new Map(),
   };
+}
+
+/** What must be found again after a restart, where it differs from what `before` would have said. */
+export function platformMemory(state: MapperState, before: MapperState): { readonly [key: string]: Json } | undefined {
+  const { told, parts, locked, maintenance, accountLocked } = state;
+  const isSameLevel = parts === before.parts && locked === before.locked && maintenance === before.maintenance;
+  const memory: { [key: string]: Json } = {};
+  if (told.venue && !(before.told.venue && isSameLevel)) memory.platform = { parts: [...parts], locked, maintenance };
+  if (told.account && !(before.told.account && accountLocked === before.accountLocked))
+    memory.locks = [...accountLocked];
+  return Object.keys(memory).length === 0 ? undefined : memory;
 }
 
 /** Takes in one frame. Pure; never throws, whatever the frame holds. */
@@ -89,7 +106,7 @@ export function mapFrame(state: MapperState, frame: Frame, generation: number): 
 function take(state: MapperState, frame: Frame): Mapped {
   switch (frame.kind) {
     case 'opened':
-      return [{ ...state, faults: new Map() }, []];
+      return [{ ...state, heard: false, faults: new Map() }, []];
     case 'ended':
       // Announced, and now the socket is gone: it has begun, as far as one can tell.
       return state.maintenance === 'announced' ? beginMaintenance(state, { certain: false }) : [state, []];
@@ -156,12 +173,12 @@ function takePlatformState(state: MapperState, platform: PlatformState): Mapped 
     return setPart(state, platform.price_index, platform.locked, platform.reasons);
   }
   if (platform.maintenance) {
-    if (state.maintenance !== 'none') return [state, []];
-    const after: MapperState = { ...state, maintenance: 'announced' };
+    if (state.maintenance !== 'none') return [state.heard ? state : { ...state, heard: true }, []];
+    const after: MapperState = { ...state, maintenance: 'announced', heard: true };
     return [after, [ofSource(state, 'venue.maintenance', { announced: true })]];
   }
   if (state.maintenance === 'none') return [state, []];
-  const after: MapperState = { ...state, maintenance: 'none' };
+  const after: MapperState = { ...state, maintenance: 'none', heard: false };
   return [after, tellLevel(after)];
 }
 
@@ -185,7 +202,7 @@ function setPart(state: MapperState, part: string, inTrouble: boolean, reasons: 
 /**
  * The answer that confirms the venue's level after a connect: said even where nothing changed, because a level that
  * nobody confirmed on this connection is no ground for `safe`. That the venue answers at all ends a maintenance which
- * had begun; one that is announced stands until it begins, or is taken back.
+ * had begun; one that is announced on this connection stands until it begins, or is taken back.
  */
 function takeStatus(given: MapperState, result: Json, confirms: boolean): Mapped {
   const status = parseStatus(result);
@@ -200,20 +217,30 @@ function followStatus(before: MapperState, status: PlatformStatus, confirms: boo
   const after: MapperState = {
     ...before,
     told: { ...before.told, venue: true },
-    parts: new Set([...(status.locked === 'none' ? [] : status.parts), ...kept]),
+    parts: sameOr(before.parts, [...(status.locked === 'none' ? [] : status.parts), ...kept]),
     locked: status.locked === 'all',
-    maintenance: before.maintenance === 'begun' ? 'none' : before.maintenance,
+    maintenance: before.heard ? 'announced' : 'none',
   };
   const wholeEnded = (before.locked && !after.locked) || before.maintenance !== after.maintenance;
-  if (!before.told.venue || wholeEnded || (confirms && troubles(after).length === 0)) return [after, tellLevel(after)];
+  const isAnew = !before.told.venue || wholeEnded;
+  if (!after.locked && (isAnew || (confirms && troubles(after).length === 0))) return [after, tellLevel(after)];
   const ended = [...before.parts].filter((part) => !after.parts.has(part));
   const normal = ended.map((what) => ofSource(after, 'venue.normal', { what }));
-  return [after, [...normal, ...(confirms ? troubles(after) : troubles(after, before))]];
+  return [after, [...normal, ...(confirms || isAnew ? troubles(after) : troubles(after, before))]];
 }
 
-/** The whole level, from nothing: what was published before does not count any more. */
+/**
+ * The whole level, from nothing: what was published before does not count any more. A venue that is locked was never
+ * normal meanwhile: what else was wrong before ends with its lock.
+ */
 function tellLevel(state: MapperState): readonly Fact[] {
-  return [ofSource(state, 'venue.normal', {}), ...troubles(state)];
+  return state.locked ? troubles(state) : [ofSource(state, 'venue.normal', {}), ...troubles(state)];
+}
+
+/** The same set where it holds the same: what did not change is not remembered anew. */
+function sameOr(before: ReadonlySet<string>, now: readonly string[]): ReadonlySet<string> {
+  const after = new Set(now);
+  return before.size === after.size && now.every((one) => before.has(one)) ? before : after;
 }
 
 /** What is wrong, or what of it was not wrong before. */
@@ -249,20 +276,23 @@ function takeUserLocks(given: MapperState, result: Json, confirms: boolean): Map
   const [before, faults] = whats.size > MAX_PARTS ? tooManyParts(given, 'private/get_user_locks') : [given, []];
   // A lock of everything is never among those that are left out.
   const ordered = [...whats].toSorted((a, b) => Number(b === 'all') - Number(a === 'all'));
-  const [after, facts] = followUserLocks(before, new Set(ordered.slice(0, MAX_PARTS)), confirms);
+  const [after, facts] = followUserLocks(before, ordered.slice(0, MAX_PARTS), confirms);
   return [after, [...faults, ...facts]];
 }
 
-function followUserLocks(before: MapperState, accountLocked: ReadonlySet<string>, confirms: boolean): Mapped {
+function followUserLocks(before: MapperState, locked: readonly string[], confirms: boolean): Mapped {
+  const accountLocked = sameOr(before.accountLocked, locked);
   const after: MapperState = { ...before, told: { ...before.told, account: true }, accountLocked };
   const tell = (type: 'account.locked' | 'account.unlocked', what: Iterable<string>): readonly Fact[] =>
     [...what].map((one) => ofSource(after, type, { what: one }));
   if (!before.told.account || (confirms && accountLocked.size === 0)) {
-    return [after, [...tell('account.unlocked', ['all']), ...tell('account.locked', accountLocked)]];
+    // An account that is locked as a whole was never unlocked meanwhile.
+    const cleared = accountLocked.has('all') ? [] : tell('account.unlocked', ['all']);
+    return [after, [...cleared, ...tell('account.locked', accountLocked)]];
   }
   const ended = [...before.accountLocked].filter((what) => !accountLocked.has(what));
-  const locked = [...accountLocked].filter((what) => confirms || !before.accountLocked.has(what));
-  return [after, [...tell('account.unlocked', ended), ...tell('account.locked', locked)]];
+  const begun = [...accountLocked].filter((what) => confirms || !before.accountLocked.has(what));
+  return [after, [...tell('account.unlocked', ended), ...tell('account.locked', begun)]];
 }
 
 function tooManyParts(state: MapperState, part: string): Mapped {

@@ -31,13 +31,27 @@ const login = z.object({
   loggedOut: z.boolean(),
 });
 
+/** What was told last of the venue's level. */
+const platform = z.object({
+  parts: z.array(z.string()),
+  locked: z.boolean(),
+  maintenance: z.enum(['none', 'announced', 'begun']),
+});
+/** And of the account's locks: currencies, or `all`. */
+const locks = z.array(z.string());
+
+export interface PlatformRecord {
+  readonly platform?: z.output<typeof platform>;
+  readonly locks?: z.output<typeof locks>;
+}
+
 export type SessionRecord = z.output<typeof session>;
 export type LoginRecord = z.output<typeof login>;
 
 /** What commands have set, as `attributes.wishes` shows it. */
 export type Wishes = z.output<typeof wishes>;
 
-export interface Recalled {
+export interface Recalled extends PlatformRecord {
   readonly session?: SessionRecord;
   readonly wishes: Wishes;
   readonly login: LoginRecord;
@@ -51,12 +65,16 @@ export interface Recalled {
 export function recall(memory: VenueMemory | undefined, token: string): Recalled {
   const known = session.safeParse(memory?.get('session')).data;
   const throttledUntilMs = z.number().safeParse(memory?.get('throttledUntilMs')).data;
+  const level = platform.safeParse(memory?.get('platform')).data;
+  const locked = locks.safeParse(memory?.get('locks')).data;
   const wished = wishes.safeParse(memory?.get('wishes')).data ?? {};
   return {
     ...(known?.token === token ? { session: known } : {}),
     wishes: wished,
     login: login.safeParse(memory?.get('login')).data ?? { loggedOut: false },
     ...(throttledUntilMs === undefined ? {} : { throttledUntilMs }),
+    ...(level === undefined ? {} : { platform: level }),
+    ...(locked === undefined ? {} : { locks: locked }),
     armed: z.array(protectionScope).safeParse(memory?.get('armed')).data ?? [],
   };
 }

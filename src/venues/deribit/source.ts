@@ -94,7 +94,13 @@ export function createSource({ config, role, ports, memory, out }: SourceOptions
   /** The first connection waits for the end of a penalty that a life before this one got. */
   let isWaiting = false;
 
-  const book = createBook({ source: id, session: token, generation: () => line.generation, out });
+  const book = createBook({
+    source: id,
+    session: token,
+    recalled,
+    generation: () => line.generation,
+    out,
+  });
   const { tell } = book;
 
   const outbound = createOutbound({
@@ -140,16 +146,18 @@ export function createSource({ config, role, ports, memory, out }: SourceOptions
     tell,
   });
 
+  const armedMemory = (): FactBatch['memory'] => {
+    const armed = [...protection.armed()];
+    if (JSON.stringify(armed) === rememberedArmed) return undefined;
+    rememberedArmed = JSON.stringify(armed);
+    return { armed };
+  };
   const wanted = config.cancelOnDisconnect;
   const protection = createProtection({
     clock,
     wishes: { ...(wanted === 'leave' ? {} : { connection: wanted === 'enable' }), ...recalled.wishes.protection },
-    tell(facts) {
-      const armed = JSON.stringify(protection.armed());
-      const memo = armed === rememberedArmed ? undefined : { armed: [...protection.armed()] };
-      rememberedArmed = armed;
-      tell(facts, memo);
-    },
+    tell: (facts) => tell(facts, armedMemory()),
+    asking: () => tell([], armedMemory()),
     inconsistent: (what) => book.map({ kind: 'inconsistent', what }),
   });
 

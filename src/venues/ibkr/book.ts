@@ -1,5 +1,4 @@
 import type { Fact } from '../../model/event.js';
-import type { Json } from '../../model/json.js';
 import type { FactBatch, VenueMemory } from '../venue.js';
 import type { Mapped } from './settle.js';
 import { type About, type MapperState, memoryOf, recall } from './state.js';
@@ -10,7 +9,9 @@ export interface Book {
   /** Changes the state and tells what follows from it, in one batch. */
   apply(change: (state: MapperState) => Mapped): void;
   /** Tells facts that leave the state as it is. */
-  tell(facts: readonly Fact[]): void;
+  tell(facts: readonly Fact[], memory?: FactBatch['memory']): void;
+  /** Changes the state and tells nothing; answers what is to be remembered of it. */
+  quietly(change: (state: MapperState) => MapperState): FactBatch['memory'];
   /** Takes up what was known before a restart. */
   recall(memory: VenueMemory | undefined): void;
   stop(): void;
@@ -19,7 +20,7 @@ export interface Book {
 export function createBook(about: About, out: (batch: FactBatch) => void): Book {
   let state = recall(about, undefined);
   let stopped = false;
-  const tell = (facts: readonly Fact[], memory?: { readonly [key: string]: Json }): void => {
+  const tell = (facts: readonly Fact[], memory?: FactBatch['memory']): void => {
     if (stopped || (facts.length === 0 && memory === undefined)) return;
     out({ facts, ...(memory === undefined ? {} : { memory }) });
   };
@@ -33,7 +34,12 @@ export function createBook(about: About, out: (batch: FactBatch) => void): Book 
       state = after;
       tell(facts, memoryOf(after, before));
     },
-    tell: (facts) => tell(facts),
+    tell,
+    quietly(change) {
+      const before = state;
+      state = change(before);
+      return memoryOf(state, before);
+    },
     recall(memory) {
       state = recall(about, memory);
     },

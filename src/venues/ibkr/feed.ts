@@ -3,7 +3,7 @@ import type { Role } from '../../model/event.js';
 import type { TlsOptions } from '../../net/tls.js';
 import { createSecrets } from '../secrets.js';
 import { shownUrl } from '../shown-url.js';
-import type { FactBatch, VenueMemory, VenuePorts } from '../venue.js';
+import type { FactBatch, Venue, VenueMemory, VenuePorts } from '../venue.js';
 import { createApi } from './api.js';
 import { createBook } from './book.js';
 import { unwrap } from './failures.js';
@@ -17,7 +17,7 @@ import { createRecovery } from './recovery.js';
 import { createRounds } from './rounds.js';
 import type { Told } from './settle.js';
 import { createSessionSocket } from './socket.js';
-import { BROKERAGE_TOKEN, SSO_TOKEN } from './state.js';
+import { BROKERAGE_TOKEN, forgotten, SSO_TOKEN } from './state.js';
 
 /**
  * One IBKR source, live: two sessions over two carriers. HTTP keeps them alive and proves them; the socket tells
@@ -28,6 +28,8 @@ export interface Feed {
   start(memory?: VenueMemory): void;
   /** Ends what is the relay's own and leaves the login alive: a person would have to log in again. Idempotent. */
   stop(): Promise<void>;
+  /** See {@link Venue.forget}. */
+  forget(session: string): FactBatch['memory'];
   tickle(): Promise<TickleAnswer>;
   authStatus(): Promise<BrokerageStatus>;
   validateSso(): Promise<SsoAnswer>;
@@ -80,8 +82,7 @@ export function createFeed(options: {
         if (phase === 'live') rounds.now();
         return;
       }
-      const throttledUntilMs = clock.now() + line.penaltyLeftMs();
-      book.apply((state) => goStale({ ...state, throttledUntilMs }, [SSO_TOKEN, BROKERAGE_TOKEN], 'throttled', told()));
+      book.apply((state) => goStale(state, [SSO_TOKEN, BROKERAGE_TOKEN], 'throttled', told()));
     },
   });
   const api = createApi({ line, clock, config });
@@ -161,9 +162,10 @@ export function createFeed(options: {
       phase = 'live';
       tellTls(config.tls, log, source);
       book.recall(memory);
-      const { validatedAtMs, throttledUntilMs = 0 } = book.state;
+      const { validatedAtMs } = book.state;
       if (validatedAtMs !== undefined) api.wasValidated(clock.now() - validatedAtMs);
-      if (throttledUntilMs > clock.now()) line.resumePenalty(throttledUntilMs - clock.now());
+      recovery.recall();
+      line.resumePenalty(memory);
       book.apply(begin);
       rounds.start();
     },
@@ -178,6 +180,10 @@ export function createFeed(options: {
       })();
       return stopping;
     },
+    forget: (session) =>
+      session === SSO_TOKEN || session === BROKERAGE_TOKEN
+        ? book.quietly((state) => forgotten(state, session))
+        : undefined,
     async tickle() {
       checkRunning();
       return unwrap(await operations.tickle(how));

@@ -1,8 +1,11 @@
 import { messageOf, SessionRelayError } from '../../errors.js';
-import { type Fact, SOURCE_TOKEN, timestampOf } from '../../model/event.js';
+import { type Fact, SOURCE_TOKEN } from '../../model/event.js';
 import { createBudget } from '../../net/budget.js';
-import type { Clock, Timer } from '../../net/clock.js';
+import type { Clock } from '../../net/clock.js';
 import type { HttpClient, HttpReply, HttpRequest } from '../../net/http.js';
+import { createHttpLink } from '../http-link.js';
+import { createPenalty } from '../penalty.js';
+import type { FactBatch, VenueMemory } from '../venue.js';
 import { parseJson, readComplaint, readRefusal } from './messages.js';
 
 /**
@@ -17,8 +20,8 @@ export interface HttpLine {
   send(request: HttpRequest, options?: { readonly patient?: boolean; readonly proves?: boolean }): Promise<Answer>;
   /** The venue has answered with 429, here or at the socket's upgrade. */
   penalize(retryAfter: string | undefined): void;
-  /** A penalty that began before a restart lasts so long yet. */
-  resumePenalty(forMs: number): void;
+  /** Goes on with a penalty that a life before this one was under. */
+  resumePenalty(memory: VenueMemory | undefined): void;
   /** How long the penalty lasts yet; 0 without one. */
   penaltyLeftMs(): number;
   readonly link: 'never' | 'up' | 'down';
@@ -61,7 +64,7 @@ export interface HttpLineOptions {
   readonly hide: (text: string) => string;
   /** Put before the reason of an end, where an outage is expected. */
   readonly tag: () => string;
-  readonly tell: (facts: readonly Fact[]) => void;
+  readonly tell: (facts: readonly Fact[], memory?: FactBatch['memory']) => void;
   /** The link went up or down; after the fact was told. */
   readonly moved: (link: 'up' | 'down') => void;
   /** The penalty has begun or is over; after the fact was told. */
@@ -77,60 +80,29 @@ export function headersOf(configured: Readonly<Record<string, string>>): Readonl
 export function createHttpLine(options: HttpLineOptions): HttpLine {
   const { http, clock, source, hide, tell } = options;
   const budget = createBudget({ clock, perSecond: REQUESTS_PER_SECOND, burst: REQUESTS_BURST });
-  let link: 'never' | 'up' | 'down' = 'never';
-  let generation = 0;
-  let failures = 0;
-  let failedDials = 0;
   let closed = false;
-  let penaltyUntil = Number.NEGATIVE_INFINITY;
-  let penaltyTimer: Timer | undefined;
-
-  const fact = (one: Pick<Fact, 'type' | 'data'>): void =>
-    tell([{ source, session: SOURCE_TOKEN, generation, ...one } as Fact]);
-  const up = (): void => {
-    failures = 0;
-    failedDials = 0;
-    if (link === 'up') return;
-    link = 'up';
-    generation++;
-    fact({ type: 'link.up', data: { carrier: 'http', generation, url: options.url } });
-    options.moved('up');
-  };
-  const down = (reason: string, initiator: 'venue' | 'network', dial: boolean): void => {
-    failures++;
-    failedDials = dial ? failedDials + 1 : 0;
-    const isOutage = failures >= FAILURES_TO_DOWN || failedDials >= FAILED_DIALS_TO_DOWN;
-    if (link === 'down' || (link === 'up' && !isOutage)) return;
-    if (link === 'never') generation++;
-    const code = link === 'up' ? 1006 : 0;
-    link = 'down';
-    const tagged = options.tag() + reason;
-    fact({ type: 'link.down', data: { carrier: 'http', generation, code, reason: tagged, clean: false, initiator } });
-    options.moved('down');
-  };
-
-  const penaltyLeftMs = (): number => Math.max(0, penaltyUntil - clock.monotonic());
+  const link = createHttpLink({
+    source,
+    url: options.url,
+    failuresToDown: FAILURES_TO_DOWN,
+    failedDialsToDown: FAILED_DIALS_TO_DOWN,
+    tag: options.tag,
+    tell,
+    moved: options.moved,
+  });
+  const penalty = createPenalty({
+    clock,
+    mostMs: MAX_PENALTY_MS,
+    tell: (fact, memory) => tell([{ source, session: SOURCE_TOKEN, ...fact }], memory),
+    moved: options.throttled,
+  });
   const penalize = (retryAfter: string | undefined): void =>
-    silence(Math.max(PENALTY_MS, retryAfterMs(retryAfter, clock.now())));
-  const silence = (askedMs: number): void => {
-    const forMs = Math.min(MAX_PENALTY_MS, askedMs);
-    const until = clock.monotonic() + forMs;
-    if (closed || until <= penaltyUntil) return;
-    const before = penaltyLeftMs();
-    penaltyUntil = until;
-    fact({ type: 'source.throttled', data: { untilAt: timestampOf(clock.now() + forMs) } });
-    penaltyTimer?.cancel();
-    penaltyTimer = clock.setTimer(() => {
-      fact({ type: 'source.unthrottled', data: {} });
-      options.throttled(false);
-    }, forMs);
-    if (before === 0) options.throttled(true);
-  };
+    penalty.impose(Math.max(PENALTY_MS, retryAfterMs(retryAfter, clock.now())));
 
   const send = async (request: HttpRequest, patient: boolean, proves: boolean): Promise<Answer> => {
     for (;;) {
       if (closed) return { kind: 'failed', reason: 'the source is stopped', sent: false };
-      const penaltyMs = penaltyLeftMs();
+      const penaltyMs = penalty.leftMs();
       if (penaltyMs > 0) return { kind: 'throttled', waitMs: penaltyMs, sent: false };
       const waitMs = budget.take();
       if (waitMs === 0) break;
@@ -144,36 +116,33 @@ export function createHttpLine(options: HttpLineOptions): HttpLine {
     } catch (thrown) {
       const sent = !(thrown instanceof SessionRelayError && thrown.code === 'source_unavailable');
       const reason = hide(messageOf(thrown));
-      if (!closed) down(reason, 'network', !sent);
+      if (!closed) link.failed({ reason, byVenue: false, dialled: sent });
       return { kind: 'failed', reason, sent };
     }
     const answer = readReply(reply, clock.monotonic() - sentAt, hide);
     if (closed) return answer;
-    if (answer.kind !== 'failed') up();
-    else if (proves) down(answer.reason, 'venue', false);
+    if (answer.kind !== 'failed') link.answered();
+    else if (proves) link.failed({ reason: answer.reason, byVenue: true });
     if (answer.kind === 'throttled') penalize(reply.headers['retry-after']);
-    return answer.kind === 'throttled' ? { ...answer, waitMs: penaltyLeftMs() } : answer;
+    return answer.kind === 'throttled' ? { ...answer, waitMs: penalty.leftMs() } : answer;
   };
 
   return {
     send: (request, { patient = true, proves = true } = {}) => send(request, patient, proves),
     penalize,
-    resumePenalty: silence,
-    penaltyLeftMs,
+    resumePenalty: penalty.resume,
+    penaltyLeftMs: penalty.leftMs,
     get link() {
-      return link;
+      return link.link;
     },
     get generation() {
-      return generation;
+      return link.generation;
     },
     async close() {
       if (closed) return;
-      if (link === 'up') {
-        const end = { code: 1000, reason: 'stopped', clean: true, initiator: 'relay' } as const;
-        fact({ type: 'link.down', data: { carrier: 'http', generation, ...end } });
-      }
+      link.end('stopped');
       closed = true;
-      penaltyTimer?.cancel();
+      penalty.stop();
       await http.close();
     },
   };

@@ -50,6 +50,7 @@ function create(config: IbkrConfig, ports: VenuePorts): Venue {
     facts$: facts.asObservable(),
     commands: ibkrCommands,
     command: (call) => runCommand(feed, call),
+    forget: (_source, session) => feed.forget(session),
     start: (memory) => feed.start(memory),
     // IBKR has no cancel-on-disconnect: orders stay whatever is asked for, and the login is left alive.
     async stop() {

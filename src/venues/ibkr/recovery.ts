@@ -8,6 +8,8 @@ import type { IbkrConfig } from './options.js';
 
 /** Brings the brokerage session back: `ssodh/init` with back-off, and the policy of competing. */
 export interface Recovery {
+  /** After the book has taken up what a life before this one knew. */
+  recall(): void;
   /**
    * Does what the present decision calls for, where it is time. Never rejects; `true`: `ssodh/init` was asked, and the
    * status should be looked at soon.
@@ -68,6 +70,10 @@ export function createRecovery(options: {
   const initWhenDue = async (): Promise<boolean> => (clock.monotonic() >= nextAt ? init(false) : false);
 
   return {
+    recall() {
+      // Whoever holds it now has taken it from us: the cooldown runs from there.
+      worked = book.state.brokerage.status === 'active';
+    },
     async act() {
       const { state } = book;
       const decision = decide(state.evidence);

@@ -25,8 +25,6 @@ export interface MapperState {
   readonly takings: Takings;
   /** When `/sso/validate` was asked last, wall-clock ms: its limit outlasts a restart. */
   readonly validatedAtMs?: number;
-  /** Until when nothing may be sent, wall-clock ms: so does the penalty. */
-  readonly throttledUntilMs?: number;
   /** `lastAccessed` of the last `tic`: the venue says each four times. */
   readonly lastTic?: number;
   /** Faults by kind, with how often they were seen: each is told once. */
@@ -112,13 +110,12 @@ const policyMemory = z.object({
   lastAtMs: z.number().optional(),
   lostAtMs: z.number().optional(),
   validatedAtMs: z.number().optional(),
-  throttledUntilMs: z.number().optional(),
 });
 
 const NO_POLICY: z.output<typeof policyMemory> = { loggedOut: false, count: 0 };
 
-function policyOf({ loggedOut, takings, validatedAtMs, throttledUntilMs }: MapperState): JsonObject {
-  return { loggedOut, ...takings, ...said({ validatedAtMs, throttledUntilMs }) };
+function policyOf({ loggedOut, takings, validatedAtMs }: MapperState): JsonObject {
+  return { loggedOut, ...takings, ...said({ validatedAtMs }) };
 }
 
 /** What must be found again after a restart, where it differs from what `before` would have said. No credential is in it. */
@@ -135,6 +132,11 @@ export function memoryOf(state: MapperState, before: MapperState): { readonly [k
   const policy = policyOf(state);
   if (JSON.stringify(policy) !== JSON.stringify(policyOf(before))) memory[MEMORY_POLICY] = policy;
   return Object.keys(memory).length === 0 ? undefined : memory;
+}
+
+/** The relay keeps a session no more that ended long ago: should it come back, it is opened anew. */
+export function forgotten(state: MapperState, token: typeof SSO_TOKEN | typeof BROKERAGE_TOKEN): MapperState {
+  return state[token].opened ? { ...state, [token]: { ...state[token], opened: false } } : state;
 }
 
 /** The state after a restart: everything is known from before, and nothing is confirmed. Unreadable memory is none. */

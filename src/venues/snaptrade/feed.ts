@@ -1,19 +1,20 @@
 import { SessionRelayError } from '../../errors.js';
-import { type Fact, type Role, SOURCE_TOKEN, timestampOf } from '../../model/event.js';
-import type { Timer } from '../../net/clock.js';
+import { type Role, SOURCE_TOKEN } from '../../model/event.js';
 import { createPoll } from '../../net/poll.js';
+import { createPenalty, type PenaltyFact } from '../penalty.js';
 import type { FactBatch, VenueMemory, VenuePorts, WebhookReply, WebhookRequest } from '../venue.js';
 import { type Answer, type Ask, createApi } from './api.js';
 import { asksForList } from './deliveries.js';
+import { createDepartures, type Departures } from './departures.js';
 import { createHookMemory, type HookMemory } from './hook-memory.js';
 import type { PortalEvent } from './messages.js';
 import type { SnaptradeConfig } from './options.js';
 import { createPortalWatch } from './portal.js';
-import { createRate } from './rate.js';
+import { createRate, MAX_PENALTY_MS } from './rate.js';
 import { createSchedule } from './schedule.js';
 import { createUserSource, type UserSource } from './source.js';
 import { noteFault } from './source-facts.js';
-import { type MapperState, type Remembered, recall, rememberedOf } from './state.js';
+import { type About, type MapperState, type Remembered, recall, rememberedOf, sourcesOf } from './state.js';
 import type { SourceOfUser, Users } from './users.js';
 import { type Delivery, readDelivery } from './webhook.js';
 
@@ -62,23 +63,26 @@ export function createFeed(options: {
   const { origin, pathname } = new URL(config.url);
   const shownUrl = `${origin}${pathname}`;
   const sources = new Map<string, UserSource>();
+  /** Sources that begin anew with another secret, as they were left. */
+  const returning = new Map<string, MapperState>();
   const byUserId = new Map<string, UserSource>();
-  /** Sources whose users left, as they were left. */
-  const departed = new Map<string, MapperState>();
   let memory: VenueMemory | undefined;
   let remembered: Remembered = new Map();
+  let departures: Departures | undefined;
   let hooks: HookMemory | undefined;
   let phase: 'idle' | 'live' | 'stopped' = 'idle';
   let stopping: Promise<void> | undefined;
-  let throttle: Timer | undefined;
   const waits = new Set<() => void>();
 
   const rate = createRate(clock);
-  const toAll = (one: Pick<Fact, 'type' | 'data'>): void => {
-    for (const source of sources.values()) {
-      source.tell([{ source: source.source, session: SOURCE_TOKEN, ...one } as Fact]);
+  /** The limit is the client id's: it silences the relay for every user. What is remembered goes with the last of them. */
+  const toAll = (one: PenaltyFact, remember: FactBatch['memory']): void => {
+    const last = [...sources.keys()].at(-1);
+    for (const { source, tell } of sources.values()) {
+      tell([{ source, session: SOURCE_TOKEN, ...one }], source === last ? remember : undefined);
     }
   };
+  const penalty = createPenalty({ clock, mostMs: MAX_PENALTY_MS, tell: toAll });
   const api = createApi({
     config,
     http: ports.http({
@@ -87,13 +91,7 @@ export function createFeed(options: {
     }),
     clock,
     rate,
-    throttled() {
-      // The limit is the client id's: it silences the relay for every user.
-      const forMs = rate.blockedMs();
-      toAll({ type: 'source.throttled', data: { untilAt: timestampOf(clock.now() + forMs) } });
-      throttle?.cancel();
-      throttle = clock.setTimer(() => toAll({ type: 'source.unthrottled', data: {} }), forMs);
-    },
+    throttled: () => penalty.impose(rate.blockedMs()),
   });
 
   const schedule = createSchedule({
@@ -133,11 +131,17 @@ export function createFeed(options: {
     },
   });
 
+  const aboutOf = (source: string): About => ({
+    source,
+    role: options.role,
+    ...(environment === undefined ? {} : { environment }),
+  });
+  const known = (source: string): MapperState =>
+    departures?.back(source) ?? recall(aboutOf(source), memory, remembered, departures?.lives ?? 0);
   const add = (of: SourceOfUser): void => {
-    const about = { source: of.source, role: options.role, ...(environment === undefined ? {} : { environment }) };
     const source = createUserSource({
       of,
-      initial: departed.get(of.source) ?? recall(about, memory, remembered),
+      initial: returning.get(of.source) ?? known(of.source),
       api,
       clock,
       pollMs,
@@ -145,7 +149,7 @@ export function createFeed(options: {
       hookUrl: `/v1/hooks/snaptrade/${id}`,
       out,
     });
-    departed.delete(of.source);
+    returning.delete(of.source);
     sources.set(of.source, source);
     if (of.user !== undefined) byUserId.set(of.user.userId, source);
     schedule.add(of.source);
@@ -155,7 +159,8 @@ export function createFeed(options: {
     sources.delete(source.source);
     if (source.user !== undefined && byUserId.get(source.user.userId) === source) byUserId.delete(source.user.userId);
     source.leave(isBack);
-    departed.set(source.source, source.state);
+    if (isBack) returning.set(source.source, source.state);
+    else departures?.left(source.state);
   };
 
   /** Users come and go with their file. One whose secret changed begins anew under the same name. */
@@ -189,6 +194,7 @@ export function createFeed(options: {
     random,
     everyMs: DOUBT_EVERY_MS,
     async task() {
+      departures?.run();
       for (const source of sources.values()) source.doubt(doubtAfterMs);
     },
   });
@@ -239,7 +245,20 @@ export function createFeed(options: {
       memory = given;
       hooks = createHookMemory(clock, given);
       remembered = rememberedOf(given);
+      departures = createDepartures({
+        clock,
+        memory: given,
+        remember: (entries) => out({ facts: [], memory: entries }),
+      });
+      rate.block(penalty.remembered(given));
       for (const of of users.current) add(of);
+      for (const source of sourcesOf(given)) {
+        if (!sources.has(source)) departures.missing(recall(aboutOf(source), memory, remembered, departures.lives));
+      }
+      // From here on what was remembered of a source is where it belongs.
+      remembered = new Map();
+      memory = undefined;
+      penalty.resume(given);
       checkPace();
       portal.start(given);
       doubts.start();
@@ -252,7 +271,7 @@ export function createFeed(options: {
         portal.stop();
         usersPoll.stop();
         doubts.stop();
-        throttle?.cancel();
+        penalty.stop();
         for (const source of sources.values()) source.stop();
         await api.close();
         for (const giveUp of [...waits]) giveUp();

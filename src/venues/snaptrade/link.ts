@@ -1,6 +1,7 @@
 import { type Fact, SOURCE_TOKEN } from '../../model/event.js';
+import { createHttpLink } from '../http-link.js';
 
-/** Whether one user's requests are answered: one that fails is not an outage, the second in a row is. */
+/** Whether one user's requests are answered, and whether the vendor's webhooks arrive. */
 export interface Link {
   /** There was an answer. */
   answered(): void;
@@ -15,6 +16,8 @@ export interface Link {
 }
 
 const FAILURES_TO_DOWN = 2;
+/** Webhooks have one way in for as long as the relay runs. */
+const HOOK_GENERATION = 1;
 
 export function createLink(options: {
   readonly source: string;
@@ -23,54 +26,33 @@ export function createLink(options: {
   readonly hookUrl: string;
   readonly tell: (facts: readonly Fact[]) => void;
 }): Link {
-  const { source, tell } = options;
-  let http: 'never' | 'up' | 'down' = 'never';
-  let hook = false;
-  let generation = 0;
-  let failures = 0;
-
-  const fact = (one: Pick<Fact, 'type' | 'data'>, of = generation): Fact =>
-    ({ source, session: SOURCE_TOKEN, generation: of, ...one }) as Fact;
-  const ended = (carrier: 'http' | 'hook', of: number, reason: string): Fact => {
-    const data = { carrier, generation: of, code: 1000, reason, clean: true, initiator: 'relay' } as const;
-    return fact({ type: 'link.down', data }, of);
-  };
+  const { source, url, hookUrl, tell } = options;
+  const http = createHttpLink({ source, url, failuresToDown: FAILURES_TO_DOWN, tell });
+  const hook = { carrier: 'hook', generation: HOOK_GENERATION } as const;
+  const where = { source, session: SOURCE_TOKEN, generation: HOOK_GENERATION } as const;
+  let hooked = false;
 
   return {
-    answered() {
-      failures = 0;
-      if (http === 'up') return;
-      http = 'up';
-      generation++;
-      tell([fact({ type: 'link.up', data: { carrier: 'http', generation, url: options.url } })]);
-    },
+    answered: http.answered,
     failed(reason, byVenue) {
-      failures++;
-      if (http === 'down' || (http === 'up' && failures < FAILURES_TO_DOWN)) return false;
-      if (http === 'never') generation++;
-      const code = http === 'up' ? 1006 : 0;
-      http = 'down';
-      const initiator = byVenue ? 'venue' : 'network';
-      const data = { carrier: 'http', generation, code, reason, clean: false, initiator } as const;
-      tell([fact({ type: 'link.down', data })]);
-      return true;
+      const before = http.link;
+      http.failed({ reason, byVenue });
+      return before !== http.link;
     },
     hooked() {
-      if (hook) return [];
-      hook = true;
-      return [fact({ type: 'link.up', data: { carrier: 'hook', generation: 1, url: options.hookUrl } }, 1)];
+      if (hooked) return [];
+      hooked = true;
+      return [{ ...where, type: 'link.up', data: { ...hook, url: hookUrl } }];
     },
     end(reason) {
-      const facts = [
-        ...(http === 'up' ? [ended('http', generation, reason)] : []),
-        ...(hook ? [ended('hook', 1, reason)] : []),
-      ];
-      http = 'down';
-      hook = false;
-      if (facts.length > 0) tell(facts);
+      http.end(reason);
+      if (!hooked) return;
+      hooked = false;
+      const data = { ...hook, code: 1000, reason, clean: true, initiator: 'relay' } as const;
+      tell([{ ...where, type: 'link.down', data }]);
     },
     get failures() {
-      return failures;
+      return http.failures;
     },
   };
 }

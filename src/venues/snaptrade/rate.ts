@@ -28,7 +28,7 @@ const POLL_SHARE = 0.8;
 const POLL_BURST = 10;
 /** The venue's own count says that so little of its limit is left: polls wait for the next window. */
 const RESERVE_SHARE = 0.04;
-const MAX_PENALTY_MS = 3_600_000;
+export const MAX_PENALTY_MS = 3_600_000;
 /** A reset larger than this is a time, not a number of seconds. */
 const EPOCH_SECONDS = 1_000_000_000;
 

@@ -32,7 +32,7 @@ export interface UserSource {
   /** Makes stale what no list has confirmed for so long, for whatever reason there was none. */
   doubt(afterMs: number): void;
   apply(change: (state: MapperState) => Mapped): void;
-  tell(facts: readonly Fact[]): void;
+  tell(facts: readonly Fact[], memory?: FactBatch['memory']): void;
   /**
    * Nothing watches its connections any more; its `state` is what to begin with again. `isBack`: at once, for the same
    * user with another secret.
@@ -83,7 +83,7 @@ export function createUserSource(options: {
     if (stopped || (facts.length === 0 && memory === undefined && committed === undefined)) return;
     out({ facts, ...(memory === undefined ? {} : { memory }), ...(committed === undefined ? {} : { committed }) });
   };
-  const tell = (facts: readonly Fact[]): void => emit(facts, undefined);
+  const tell = (facts: readonly Fact[], memory?: FactBatch['memory']): void => emit(facts, memory);
   const apply = (change: (state: MapperState) => Mapped): void => {
     const before = state;
     const [after, facts] = change(before);

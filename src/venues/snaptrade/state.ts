@@ -43,11 +43,12 @@ export interface KnownConnection {
   readonly toldMs?: number;
 }
 
-export function emptyState(about: About): MapperState {
+/** `lives`: how many lives sources that were dropped may have used. */
+export function emptyState(about: About, lives = 0): MapperState {
   return {
     about,
     rows: new Map(),
-    closes: 0,
+    closes: lives,
     brokers: new Map(),
     removing: new Set(),
     faults: new Map(),
@@ -65,6 +66,7 @@ const rowMemory = z.object({
 const sourceMemory = z.object({
   brokers: z.record(z.string(), z.string()),
   closes: z.number().int().nonnegative(),
+  asked: z.string().exactOptional(),
 });
 
 const rowKey = (source: string, id: string): string => `connection ${source} ${id}`;
@@ -84,13 +86,17 @@ export function memoryOf(state: MapperState, before: MapperState): { readonly [k
       if (known === undefined || JSON.stringify(rest) !== JSON.stringify(old)) memory[rowKey(source, id)] = rest;
     }
   }
-  if (state.closes !== before.closes || state.brokers !== before.brokers) {
-    memory[sourceKey(source)] = {
-      brokers: Object.fromEntries(state.brokers),
-      closes: state.closes,
-    };
+  const { closes, brokers, asked } = state;
+  if (closes !== before.closes || brokers !== before.brokers || asked !== before.asked) {
+    const kept = { brokers: Object.fromEntries(brokers), closes };
+    memory[sourceKey(source)] = asked === undefined ? kept : { ...kept, asked };
   }
   return Object.keys(memory).length === 0 ? undefined : memory;
+}
+
+/** The keys of all that is remembered of a source. */
+export function memoryKeysOf({ about, rows }: MapperState): readonly string[] {
+  return [...[...rows.keys()].map((id) => rowKey(about.source, id)), sourceKey(about.source)];
 }
 
 /**
@@ -108,6 +114,15 @@ export function departed(state: MapperState): MapperState {
 /** Connections remembered, by source: one pass over a memory that may hold many thousands. */
 export type Remembered = ReadonlyMap<string, ReadonlyMap<string, KnownConnection>>;
 
+/** The sources that are remembered, with connections or without. */
+export function sourcesOf(memory: VenueMemory | undefined): ReadonlySet<string> {
+  const names = [...(memory?.keys() ?? [])].flatMap((key) => {
+    const [kind, source] = key.split(' ');
+    return source !== undefined && (kind === 'connection' || kind === 'source') ? [source] : [];
+  });
+  return new Set(names);
+}
+
 export function rememberedOf(memory: VenueMemory | undefined): Remembered {
   const bySource = new Map<string, Map<string, KnownConnection>>();
   for (const [key, value] of memory ?? []) {
@@ -123,11 +138,11 @@ export function rememberedOf(memory: VenueMemory | undefined): Remembered {
 }
 
 /** The state after a restart: everything is known from before, and nothing is confirmed. Unreadable memory is none. */
-export function recall(about: About, memory: VenueMemory | undefined, remembered: Remembered): MapperState {
-  const empty = emptyState(about);
+export function recall(about: About, memory: VenueMemory | undefined, remembered: Remembered, lives = 0): MapperState {
+  const empty = emptyState(about, lives);
   const source = sourceMemory.safeParse(memory?.get(sourceKey(about.source)));
   const rows = remembered.get(about.source) ?? empty.rows;
   if (!source.success) return { ...empty, rows };
-  const { brokers, closes } = source.data;
-  return { ...empty, rows, closes, brokers: new Map(Object.entries(brokers)) };
+  const { brokers, ...rest } = source.data;
+  return { ...empty, ...rest, rows, brokers: new Map(Object.entries(brokers)) };
 }

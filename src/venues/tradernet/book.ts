@@ -1,5 +1,4 @@
 import type { Fact } from '../../model/event.js';
-import type { Json } from '../../model/json.js';
 import type { Clock } from '../../net/clock.js';
 import { createExpiryWatch } from '../../net/expiry.js';
 import type { FactBatch, VenueMemory } from '../venue.js';
@@ -12,7 +11,9 @@ export interface Book {
   /** Changes the state and tells what follows from it, in one batch. */
   apply(change: (state: MapperState) => Mapped): void;
   /** Tells facts that leave the state as it is. */
-  tell(facts: readonly Fact[]): void;
+  tell(facts: readonly Fact[], memory?: FactBatch['memory']): void;
+  /** Changes the state and tells nothing; answers what is to be remembered of it. */
+  quietly(change: (state: MapperState) => MapperState): FactBatch['memory'];
   /** Takes up what was known before a restart. */
   recall(memory: VenueMemory | undefined): void;
   stop(): void;
@@ -45,7 +46,7 @@ export function createBook(options: {
       else ends.delete(id);
     }
   };
-  const tell = (facts: readonly Fact[], memory?: { readonly [key: string]: Json }): void => {
+  const tell = (facts: readonly Fact[], memory?: FactBatch['memory']): void => {
     if (stopped || (facts.length === 0 && memory === undefined)) return;
     out({ facts, ...(memory === undefined ? {} : { memory }) });
   };
@@ -62,7 +63,13 @@ export function createBook(options: {
       return state;
     },
     apply,
-    tell: (facts) => tell(facts),
+    tell,
+    quietly(change) {
+      const before = state;
+      state = change(before);
+      watchEnds(before);
+      return memoryOf(state, before);
+    },
     recall(memory) {
       const before = state;
       state = recall(about, memory);

@@ -56,6 +56,7 @@ export function diffList(
     const listed = list.get(id);
     if (listed === undefined && !context.complete) rows.set(id, row);
     else if (listed === undefined || (listed.start !== undefined && listed.start !== row.start)) leave(id, row);
+    else if (row.forgotten && (listed.expiresMs ?? row.expiresMs ?? 0) > context.atMs) leave(id, row);
     else rows.set(id, row);
   }
   for (const [id, listed] of list) {
@@ -70,7 +71,8 @@ export function diffList(
     const { expiresMs, start = '', startMs, attributes } = listed;
     const { environment } = state.login;
     const life = gone.get(lifeOf(id, start)) ?? 0;
-    const row = { start, life, seen: true, warning: 'none', attributes, ...optional({ expiresMs }) } as const;
+    const base = { start, life, forgotten: false, seen: true, warning: 'none', attributes } as const;
+    const row = { ...base, ...optional({ expiresMs }) };
     tell(
       id,
       'session.opened',

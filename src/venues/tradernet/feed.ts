@@ -3,16 +3,17 @@ import type { Role } from '../../model/event.js';
 import { createPoll } from '../../net/poll.js';
 import { createSecrets } from '../secrets.js';
 import { shownUrl } from '../shown-url.js';
-import type { FactBatch, VenueMemory, VenuePorts } from '../venue.js';
+import type { FactBatch, Venue, VenueMemory, VenuePorts } from '../venue.js';
 import { type Asked, createApi, isUnknownLogin, type ListAnswer, type SidInfo } from './api.js';
 import { createBook } from './book.js';
-import { unwrap } from './failures.js';
+import { limited, unwrap } from './failures.js';
 import { createLoginGuard } from './guard.js';
 import { createHttpLine } from './http-line.js';
 import { createLogin, type Login } from './login.js';
 import { goStale, loseSight, proveLogin } from './mapper.js';
 import type { TradernetConfig } from './options.js';
 import { createReconciler } from './reconcile.js';
+import { forgotten } from './state.js';
 import { createStream, type Stream } from './stream.js';
 import { headersOf } from './target.js';
 
@@ -29,6 +30,8 @@ const PROOF_WAIT_MS = 25_000;
  */
 export interface Feed {
   start(memory?: VenueMemory): void;
+  /** See {@link Venue.forget}. */
+  forget(session: string): FactBatch['memory'];
   /** Ends the transport and leaves the login as it is. Idempotent; resolves when the socket is gone. */
   stop(): Promise<void>;
   /** Reads the list over HTTP now and takes it in. Rejects as `errors.ts` says, like all that follow. */
@@ -85,12 +88,13 @@ export function createFeed(options: {
   });
   const api = createApi({ line: http, clock, config, headers: headersOf(config) });
 
+  const guard = createLoginGuard(clock, (memory) => book.tell([], memory));
   const login: Login = createLogin({
     config,
     ports,
     api,
     book,
-    guard: createLoginGuard(clock),
+    guard,
     http,
     secrets,
     generation: () => stream.generation,
@@ -182,8 +186,11 @@ export function createFeed(options: {
     start(memory) {
       if (login.phase !== 'idle') return;
       book.recall(memory);
+      guard.recall(memory);
+      http.resumePenalty(memory);
       login.start();
     },
+    forget: (session) => book.quietly((state) => forgotten(state, session)),
     stop() {
       stopping ??= (async () => {
         login.stop();
@@ -228,6 +235,8 @@ export function createFeed(options: {
     },
     async reconnect() {
       checkRunning();
+      const waitMs = http.penaltyLeftMs();
+      if (waitMs > 0) throw limited(waitMs);
       const proof = nextProof();
       if (login.phase === 'live') {
         stream.drop('a new connection was asked for', { replaced: true });

@@ -1,10 +1,16 @@
+import { z } from 'zod';
+import type { Json } from '../../model/json.js';
 import type { Clock } from '../../net/clock.js';
+import type { VenueMemory } from '../venue.js';
 
 /**
  * Keeps logins rare: the venue takes about five requests a minute at its login, and its own SDK logs in anew at most
- * three times in 15 minutes. A loop of logins locks an account.
+ * three times in 15 minutes. A loop of logins locks an account, also where it is a relay that is started again and
+ * again: what was sent is remembered.
  */
 export interface LoginGuard {
+  /** Takes up what a life before this one has sent. */
+  recall(memory: VenueMemory | undefined): void;
   /** How long to wait before any login; 0: now. */
   waitMs(): number;
   /** How long to wait before the relay logs in anew by itself; 0: now. */
@@ -23,7 +29,15 @@ export const REPEATS_PER_WINDOW = 3;
 export const REPEAT_WINDOW_MS = 900_000;
 const MINUTE_MS = 60_000;
 
-export function createLoginGuard(clock: Clock): LoginGuard {
+const MEMORY_KEY = 'logins';
+/** Wall-clock ms. */
+const times = z.array(z.number());
+const remembered = z.object({ logins: times, repeats: times });
+
+export function createLoginGuard(
+  clock: Clock,
+  remember: (memory: { readonly [key: string]: Json }) => void = () => {},
+): LoginGuard {
   let logins: readonly number[] = [];
   let repeats: readonly number[] = [];
   const within = (times: readonly number[], windowMs: number): readonly number[] =>
@@ -36,7 +50,21 @@ export function createLoginGuard(clock: Clock): LoginGuard {
     logins = within(logins, MINUTE_MS);
     return left(logins, MINUTE_MS, LOGINS_PER_MINUTE);
   };
+  const toWall = (at: number): number => clock.now() - (clock.monotonic() - at);
+  const keep = (): void => {
+    const kept = {
+      logins: within(logins, MINUTE_MS).map(toWall),
+      repeats: within(repeats, REPEAT_WINDOW_MS).map(toWall),
+    };
+    remember({ [MEMORY_KEY]: kept });
+  };
   return {
+    recall(memory) {
+      const known = remembered.safeParse(memory?.get(MEMORY_KEY)).data;
+      const fromWall = (at: number): number => clock.monotonic() - Math.max(0, clock.now() - at);
+      logins = known?.logins.map(fromWall) ?? [];
+      repeats = known?.repeats.map(fromWall) ?? [];
+    },
     waitMs,
     repeatWaitMs() {
       repeats = within(repeats, REPEAT_WINDOW_MS);
@@ -49,9 +77,11 @@ export function createLoginGuard(clock: Clock): LoginGuard {
       const at = clock.monotonic();
       logins = [...logins, at];
       if (repeat) repeats = [...repeats, at];
+      keep();
       return () => {
         logins = logins.filter((one) => one !== at);
         repeats = repeats.filter((one) => one !== at);
+        keep();
       };
     },
   };

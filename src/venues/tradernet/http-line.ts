@@ -1,9 +1,12 @@
 import { z } from 'zod';
 import { messageOf, SessionRelayError } from '../../errors.js';
-import { type Fact, SOURCE_TOKEN, timestampOf } from '../../model/event.js';
+import { type Fact, SOURCE_TOKEN } from '../../model/event.js';
 import { createBudget } from '../../net/budget.js';
-import type { Clock, Timer } from '../../net/clock.js';
+import type { Clock } from '../../net/clock.js';
 import type { HttpClient, HttpReply, HttpRequest } from '../../net/http.js';
+import { createHttpLink } from '../http-link.js';
+import { createPenalty } from '../penalty.js';
+import type { FactBatch, VenueMemory } from '../venue.js';
 import { isTruthy, parseJson } from './messages.js';
 
 /**
@@ -18,6 +21,8 @@ export interface HttpLine {
   send(request: HttpRequest, options?: { readonly patient?: boolean }): Promise<Answer>;
   /** The venue's penalty, in whatever way it was told: nothing is sent before it is over. */
   penalize(forMs: number): void;
+  /** Goes on with a penalty that a life before this one was under. */
+  resumePenalty(memory: VenueMemory | undefined): void;
   readonly isUp: boolean;
   readonly generation: number;
   /** How long the venue's penalty lasts yet; 0 without one. */
@@ -54,7 +59,7 @@ export interface HttpLineOptions {
   /** What `link.up` names; without query. */
   readonly url: string;
   readonly hide: (text: string) => string;
-  readonly tell: (facts: readonly Fact[]) => void;
+  readonly tell: (facts: readonly Fact[], memory?: FactBatch['memory']) => void;
   /** The link went up or down; after the fact was told. */
   readonly moved: () => void;
 }
@@ -62,48 +67,24 @@ export interface HttpLineOptions {
 export function createHttpLine(options: HttpLineOptions): HttpLine {
   const { http, clock, source, hide, tell } = options;
   const budget = createBudget({ clock, perSecond: REQUESTS_PER_SECOND, burst: REQUESTS_BURST });
-  let link: 'never' | 'up' | 'down' = 'never';
-  let generation = 0;
-  let failures = 0;
   let closed = false;
-  let penaltyUntil = Number.NEGATIVE_INFINITY;
-  let penaltyTimer: Timer | undefined;
-
-  const fact = (one: Pick<Fact, 'type' | 'data'>): void =>
-    tell([{ source, session: SOURCE_TOKEN, generation, ...one } as Fact]);
-  const up = (): void => {
-    failures = 0;
-    if (link === 'up') return;
-    link = 'up';
-    generation++;
-    fact({ type: 'link.up', data: { carrier: 'http', generation, url: options.url } });
-    options.moved();
-  };
-  const down = (reason: string, initiator: 'venue' | 'network'): void => {
-    failures++;
-    if (link === 'down' || (link === 'up' && failures < FAILURES_TO_DOWN)) return;
-    if (link === 'never') generation++;
-    const code = link === 'up' ? 1006 : 0;
-    link = 'down';
-    fact({ type: 'link.down', data: { carrier: 'http', generation, code, reason, clean: false, initiator } });
-    options.moved();
-  };
-
-  const penaltyLeftMs = (): number => Math.max(0, penaltyUntil - clock.monotonic());
-  const penalize = (forMs: number): void => {
-    const until = clock.monotonic() + Math.min(forMs, MAX_PENALTY_MS);
-    if (closed || until <= penaltyUntil) return;
-    penaltyUntil = until;
-    budget.block(penaltyLeftMs());
-    fact({ type: 'source.throttled', data: { untilAt: timestampOf(clock.now() + penaltyLeftMs()) } });
-    penaltyTimer?.cancel();
-    penaltyTimer = clock.setTimer(() => fact({ type: 'source.unthrottled', data: {} }), penaltyLeftMs());
-  };
+  const link = createHttpLink({
+    source,
+    url: options.url,
+    failuresToDown: FAILURES_TO_DOWN,
+    tell,
+    moved: options.moved,
+  });
+  const penalty = createPenalty({
+    clock,
+    mostMs: MAX_PENALTY_MS,
+    tell: (fact, memory) => tell([{ source, session: SOURCE_TOKEN, ...fact }], memory),
+  });
 
   const send = async (request: HttpRequest, patient: boolean): Promise<Answer> => {
     for (;;) {
       if (closed) return { kind: 'failed', reason: 'the source is stopped', sent: false };
-      const penaltyMs = penaltyLeftMs();
+      const penaltyMs = penalty.leftMs();
       if (penaltyMs > 0) return { kind: 'throttled', waitMs: penaltyMs, sent: false };
       const waitMs = budget.take();
       if (waitMs === 0) break;
@@ -116,42 +97,33 @@ export function createHttpLine(options: HttpLineOptions): HttpLine {
     } catch (thrown) {
       const sent = !(thrown instanceof SessionRelayError && thrown.code === 'source_unavailable');
       const reason = hide(messageOf(thrown));
-      if (!closed) down(reason, 'network');
+      if (!closed) link.failed({ reason, byVenue: false });
       return { kind: 'failed', reason, sent };
     }
     const answer = readReply(reply, clock.now(), hide);
     if (closed) return answer;
-    if (answer.kind === 'failed' || answer.kind === 'blocked') down(answer.reason, 'venue');
-    else up();
-    if (answer.kind === 'throttled') penalize(answer.waitMs);
+    if (answer.kind === 'failed' || answer.kind === 'blocked') link.failed({ reason: answer.reason, byVenue: true });
+    else link.answered();
+    if (answer.kind === 'throttled') penalty.impose(answer.waitMs);
     return answer;
   };
 
   return {
     send: (request, { patient = true } = {}) => send(request, patient),
-    penalize,
-    penaltyLeftMs,
+    penalize: penalty.impose,
+    resumePenalty: penalty.resume,
+    penaltyLeftMs: penalty.leftMs,
     get isUp() {
-      return link === 'up';
+      return link.link === 'up';
     },
     get generation() {
-      return generation;
+      return link.generation;
     },
     async close() {
       if (closed) return;
-      if (link === 'up') {
-        const data = {
-          carrier: 'http',
-          generation,
-          code: 1000,
-          reason: 'stopped',
-          clean: true,
-          initiator: 'relay',
-        } as const;
-        fact({ type: 'link.down', data });
-      }
+      link.end('stopped');
       closed = true;
-      penaltyTimer?.cancel();
+      penalty.stop();
       await http.close();
     },
   };

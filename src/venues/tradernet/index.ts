@@ -49,6 +49,7 @@ function create(config: TradernetConfig, ports: VenuePorts): Venue {
     facts$: facts.asObservable(),
     commands: tradernetCommands,
     command: (call) => runCommand(feed, call),
+    forget: (_source, session) => feed.forget(session),
     start: (memory) => feed.start(memory),
     // Tradernet has no cancel-on-disconnect: orders stay whatever is asked for, and the login is left alive.
     async stop() {

@@ -111,6 +111,7 @@ export function proveLogin(
     login: {
       ...rest,
       status: 'active',
+      opened: true,
       seen: true,
       fresh: false,
       worked: true,
@@ -119,8 +120,7 @@ export function proveLogin(
     },
   };
   const fact = <T extends EventType>(type: T, data: EventData<T>) => loginFact(state, type, data, told.generation);
-  const known = login.status !== 'none' && login.status !== 'connecting';
-  if (!known || (login.fresh && !(login.status === 'active' && login.seen))) {
+  if (!login.opened || (login.fresh && !(login.status === 'active' && login.seen))) {
     const opened: EventData<'session.opened'> = {
       kind: 'login',
       role: about.role,

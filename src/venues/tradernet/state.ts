@@ -27,6 +27,8 @@ export interface About {
 
 export interface LoginView {
   readonly status: 'none' | 'connecting' | 'active' | 'lost' | 'attention';
+  /** It was opened, and is known since: what works again is restored. */
+  readonly opened: boolean;
   /** Confirmed since the relay last lost sight of it. */
   readonly seen: boolean;
   /** There is a SID that no fact has spoken of yet: proved, it is an opening, not a restoration. */
@@ -46,6 +48,8 @@ export interface KnownRow {
   readonly life: number;
   readonly expiresMs?: number;
   readonly status: 'active' | 'expired';
+  /** Ended so long ago that the relay keeps it no more, though it is still listed: should it live again, it opens anew. */
+  readonly forgotten: boolean;
   readonly seen: boolean;
   /** Whether the coming end was told; `owed`: it came while the relay could not see the session. */
   readonly warning: 'none' | 'told' | 'owed';
@@ -53,7 +57,14 @@ export interface KnownRow {
 }
 
 export function emptyState(about: About): MapperState {
-  const login: LoginView = { status: 'none', seen: false, fresh: false, worked: false, attributes: {} };
+  const login: LoginView = {
+    status: 'none',
+    opened: false,
+    seen: false,
+    fresh: false,
+    worked: false,
+    attributes: {},
+  };
   return { about, login, rows: new Map(), gone: new Map(), faults: new Map() };
 }
 
@@ -63,6 +74,7 @@ const MEMORY_SESSIONS = 'sessions';
 const attributes = z.record(z.string(), json);
 const loginMemory = z.object({
   status: z.enum(['none', 'connecting', 'active', 'lost', 'attention']),
+  opened: z.boolean(),
   worked: z.boolean(),
   environment: environment.optional(),
   attributes,
@@ -72,6 +84,7 @@ const rowMemory = z.object({
   life: z.number().int().nonnegative(),
   expiresMs: z.number().optional(),
   status: z.enum(['active', 'expired']),
+  forgotten: z.boolean(),
   attributes,
 });
 const sessionsMemory = z.object({
@@ -86,8 +99,9 @@ const sessionsMemory = z.object({
 export function memoryOf(state: MapperState, before: MapperState): { readonly [key: string]: Json } | undefined {
   const memory: { [key: string]: Json } = {};
   if (state.login !== before.login) {
-    const { status, worked, environment: known, attributes: said } = state.login;
-    memory[MEMORY_LOGIN] = { status, worked, attributes: said, ...(known === undefined ? {} : { environment: known }) };
+    const { status, opened, worked, environment: known, attributes: said } = state.login;
+    const kept = { status, opened, worked, attributes: said };
+    memory[MEMORY_LOGIN] = { ...kept, ...(known === undefined ? {} : { environment: known }) };
   }
   if (state.rows !== before.rows || state.gone !== before.gone) {
     const rows = [...state.rows].map(([id, { seen: _, warning: __, ...row }]) => [id, row] as const);
@@ -97,6 +111,14 @@ export function memoryOf(state: MapperState, before: MapperState): { readonly [k
     };
   }
   return Object.keys(memory).length === 0 ? undefined : memory;
+}
+
+/** The relay keeps a session no more that ended long ago. */
+export function forgotten(state: MapperState, session: string): MapperState {
+  if (session === LOGIN_TOKEN) return { ...state, login: { ...state.login, opened: false } };
+  const row = state.rows.get(session);
+  if (row === undefined || row.status === 'active') return state;
+  return { ...state, rows: new Map([...state.rows, [session, { ...row, forgotten: true }]]) };
 }
 
 /** The state after a restart: everything is known from before, and nothing is confirmed. Unreadable memory is none. */

@@ -177,9 +177,19 @@ export function createStream(options: StreamOptions): Stream {
     },
   });
 
+  /** A penalty that began before the start, or by an answer over HTTP, is waited for. */
+  let penaltyTimer: Timer | undefined;
+  const connectLater = (): void => {
+    penaltyTimer?.cancel();
+    const waitMs = http.penaltyLeftMs();
+    if (waitMs > 0) penaltyTimer = clock.setTimer(connectLater, waitMs);
+    else line.connect();
+  };
+
   return {
-    connect: line.connect,
+    connect: connectLater,
     drop(reason, { replaced } = { replaced: false }) {
+      penaltyTimer?.cancel();
       replacing = replaced && !line.isIdle;
       line.drop(reason);
     },

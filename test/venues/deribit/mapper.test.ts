@@ -1,14 +1,21 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { eventData, type Fact } from '../../../src/model/event.js';
-import type { Json } from '../../../src/model/json.js';
-import { emptyMapperState, type Frame, type MapperState, mapFrame } from '../../../src/venues/deribit/mapper.js';
+import { type Json, jsonObject } from '../../../src/model/json.js';
+import {
+  type Frame,
+  initialMapperState,
+  type MapperState,
+  mapFrame,
+  platformMemory,
+} from '../../../src/venues/deribit/mapper.js';
+import { recall } from '../../../src/venues/deribit/memory.js';
 import { channelFrame, lineOf } from './world.js';
 
 /** Takes frames in one after the other; one line a fact. */
 function run(
   frames: readonly Frame[],
-  from = emptyMapperState('main', 'bot'),
+  from = initialMapperState('main', 'bot'),
 ): readonly [MapperState, readonly string[]] {
   let state = from;
   const told: string[] = [];
@@ -108,8 +115,15 @@ describe('public/status', () => {
       '- venue.normal',
       '- venue.degraded btc_usd',
     ]);
-    expect(run([status(true, { locked_currencies: ['BTC'] })])[1]).toEqual([
-      '- venue.normal',
+  });
+
+  test('never says normal of a venue that is locked, whatever was known of it', () => {
+    const locked = status(true, { locked_currencies: ['BTC'] });
+    expect(run([locked])[1]).toEqual(['- venue.locked', '- venue.degraded BTC']);
+    const [before] = run([status('partial', { locked_indices: ['ETH'] }), on('platform_state', { maintenance: true })]);
+    expect(run([{ kind: 'ended' }, { kind: 'opened' }, locked], before)[1]).toEqual([
+      '- venue.maintenance false',
+      '- venue.normal ETH',
       '- venue.locked',
       '- venue.degraded BTC',
     ]);
@@ -145,6 +159,100 @@ describe('public/status', () => {
   test('does not take back a maintenance that is announced', () => {
     const [state] = run([status('false'), on('platform_state', { maintenance: true })]);
     expect(run([status('false')], state)[1]).toEqual(['- venue.maintenance true']);
+  });
+
+  test('a maintenance that is announced again on the next connection is still to come', () => {
+    const announced = on('platform_state', { maintenance: true });
+    const [state] = run([status('false'), announced, { kind: 'ended' }]);
+    expect(run([{ kind: 'opened' }, announced, status('false')], state)[1]).toEqual([
+      '- venue.normal',
+      '- venue.maintenance true',
+    ]);
+    expect(run([{ kind: 'opened' }, status('false')], state)[1]).toEqual(['- venue.normal']);
+  });
+});
+
+describe('after a restart', () => {
+  const BOTH = ['BTC', 'ETH'].map((currency) => ({ currency, enabled: true, locked: true }));
+  /** What a life leaves behind, as the journal gives it back, and what the next one says. */
+  const nextLife = (frames: readonly Frame[], next: readonly Frame[]): readonly string[] => {
+    let remembered: { readonly [key: string]: Json } = {};
+    let state = initialMapperState('main', 'bot');
+    for (const frame of frames) {
+      const [after] = mapFrame(state, frame, 1);
+      remembered = { ...remembered, ...platformMemory(after, state) };
+      state = after;
+    }
+    const recalled = recall(new Map(Object.entries(jsonObject.parse(JSON.parse(JSON.stringify(remembered))))), 'bot');
+    return run([{ kind: 'opened' }, ...next], initialMapperState('main', 'bot', recalled))[1];
+  };
+
+  test.each<[string, readonly Frame[], readonly Frame[], readonly string[]]>([
+    ['normal, and normal', [status('false')], [status('false')], ['- venue.normal']],
+    ['locked, and still', [status('true')], [status('true')], ['- venue.locked']],
+    ['locked, and normal again', [status('true')], [status('false')], ['- venue.normal']],
+    [
+      'a part that is locked, and another one',
+      [status('partial', { locked_indices: ['btc_usd'] })],
+      [status('partial', { locked_indices: ['eth_usd'] })],
+      ['- venue.normal btc_usd', '- venue.degraded eth_usd'],
+    ],
+    [
+      'a part, as the burst at subscription and the status find it',
+      [status('false'), index('btc_usd', true)],
+      [index('btc_usd', true), index('eth_usd', false), status('partial', { locked_indices: ['btc_usd'] })],
+      ['- venue.degraded btc_usd'],
+    ],
+    [
+      'a maintenance that had begun, and is over',
+      [status('false'), { kind: 'error', code: 11051, message: 'system_maintenance' }],
+      [status('false')],
+      ['- venue.normal'],
+    ],
+    [
+      'a maintenance that was announced, and came and went',
+      [status('false'), on('platform_state', { maintenance: true })],
+      [status('false')],
+      ['- venue.normal'],
+    ],
+    [
+      'a maintenance that is still announced',
+      [status('false'), on('platform_state', { maintenance: true })],
+      [on('platform_state', { maintenance: true }), status('false')],
+      ['- venue.maintenance true'],
+    ],
+    ['no lock of the account, and none', [locks([])], [locks([])], ['- account.unlocked all']],
+    [
+      'a lock of the account, and still',
+      [locks(BOTH)],
+      [locks(BOTH)],
+      ['- account.locked BTC', '- account.locked ETH'],
+    ],
+    [
+      'a lock of the account, and half of it',
+      [locks(BOTH)],
+      [locks(BOTH.slice(1))],
+      ['- account.unlocked BTC', '- account.locked ETH'],
+    ],
+    ['a lock of the account, and none', [locks(BOTH)], [locks([])], ['- account.unlocked all']],
+    [
+      'a lock that the channel told',
+      [locks([]), on('user.lock', { currency: 'ALL', locked: true })],
+      [locks([{ currency: 'ALL', enabled: true, locked: true }])],
+      ['- account.locked all'],
+    ],
+  ])('%s', (_, frames, next, told) => {
+    expect(nextLife(frames, next)).toEqual(told);
+  });
+
+  test('what cannot be read is as if nothing had been remembered', () => {
+    const memory = new Map<string, Json>([
+      ['platform', { parts: 7 }],
+      ['locks', 'all'],
+    ]);
+    expect(run([status('false')], initialMapperState('main', 'bot', recall(memory, 'bot')))[1]).toEqual([
+      '- venue.normal',
+    ]);
   });
 });
 
@@ -190,7 +298,7 @@ describe('the security log', () => {
   };
 
   test('is the fact that the venue numbered, at the venue’s time, without more of a person than is asked for', () => {
-    const [, facts] = mapFrame(emptyMapperState('main', 'bot'), on('user.access_log', entry), 4);
+    const [, facts] = mapFrame(initialMapperState('main', 'bot'), on('user.access_log', entry), 4);
     expect(facts).toEqual([
       {
         source: 'main',
@@ -206,7 +314,7 @@ describe('the security log', () => {
   test('is read under the name that the method gives it too, and with times that are none', () => {
     const { log: _, ...rest } = entry;
     const [, facts] = mapFrame(
-      emptyMapperState('main', 'bot'),
+      initialMapperState('main', 'bot'),
       on('user.access_log', { ...rest, result: 'disabled_api_key', timestamp: 9e300 }),
       1,
     );
@@ -299,7 +407,7 @@ test('no JSON whatever makes it throw, and every fact is one of the vocabulary',
   );
   fc.assert(
     fc.property(fc.array(frame, { maxLength: 30 }), (frames) => {
-      let state = emptyMapperState('main', 'bot');
+      let state = initialMapperState('main', 'bot');
       for (const one of frames) {
         const before = JSON.stringify([...state.parts]);
         const kept = state;
