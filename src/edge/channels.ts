@@ -1,8 +1,9 @@
 import type { Turn } from '../bus/bus.js';
-import { compareCursors } from '../model/cursor.js';
-import type { Pulse, SessionEvent } from '../model/event.js';
-import { type Grant, redactEvent, redactPulse } from '../model/grant.js';
+import { type Cursor, compareCursors, orderOf, parseCursor } from '../model/cursor.js';
+import type { Grant } from '../model/grant.js';
 import { addressOf, PatternTrie } from '../model/subject.js';
+import { type Entry, entryOf, type Frame, frameOf, headOf, pulseFrame } from './frames.js';
+import { type Tapes, tapeId } from './tapes.js';
 
 /** What identical subscriptions share: they see the same frames, so a frame is rendered once for all of them. */
 export interface ChannelGroup {
@@ -15,20 +16,23 @@ export interface ChannelGroup {
 
 /** One subscription, as its group sees it. Neither call throws: one subscriber's fault must not reach the next. */
 export interface Member {
-  /** The frames of one turn, in order. */
-  deliver(frames: readonly string[]): void;
+  /** The frames of one turn, in order: the same array for every member. */
+  deliver(frames: readonly Frame[]): void;
   /** A pulse: may be dropped. */
   pulse(frame: string): void;
 }
 
 interface Group extends ChannelGroup {
+  /** What each of its frames begins with. */
+  readonly head: string;
   last: string;
   /** Subscriptions that use the group, members or still replaying. */
   users: number;
   readonly members: Member[];
   /** Where each member stands in `members`. */
   readonly places: Map<Member, number>;
-  frames: string[];
+  /** What this turn brought, until it is delivered. */
+  frames: Frame[];
   beats: string[];
 }
 
@@ -39,6 +43,13 @@ interface Group extends ChannelGroup {
 export interface Channels {
   /** Everything up to here was taken in: the last event, or what the hub said of itself since. */
   position(): string;
+  /** The same, as numbers. */
+  at(): Cursor;
+  /**
+   * Everything up to here was handed to every member of every group: behind `position` only while a turn is being
+   * delivered, which is when members fall behind.
+   */
+  delivered(): string;
   /** The hub says that there is nothing before `cursor` which was not published. */
   advance(cursor: string): void;
   /** Resolves once the stream has come to `cursor`: what was read elsewhere may be ahead of it. */
@@ -52,37 +63,27 @@ export interface Channels {
   /** Matches, renders once a group, and delivers one turn. */
   publish(turn: Turn): void;
   readonly size: number;
+  /** Frames that were rendered, each for all members of a group. */
+  readonly rendered: number;
 }
 
-/** The frame of one event on one channel. */
-export function subscriptionFrame(channel: string, previous: string, event: string): string {
-  return `{"jsonrpc":"2.0","method":"subscription","params":{"channel":${JSON.stringify(channel)},"previous":"${previous}","data":${event}}}`;
-}
+/** What is told of each turn after it was delivered; see {@link Tapes}. */
+type Keeper = Pick<Tapes, 'keep'>;
 
-function pulseFrame(channel: string, pulse: Pulse): string {
-  return `{"jsonrpc":"2.0","method":"subscription","params":{"channel":${JSON.stringify(channel)},"pulse":true,"data":${JSON.stringify(pulse)}}}`;
-}
-
-/** An event as JSON, once for each kind of grant. */
-export function createRenderer(): (event: SessionEvent, fields: Grant['fields']) => string {
-  let rendered: { readonly event: SessionEvent; full?: string; redacted?: string } | undefined;
-  return (event, fields) => {
-    if (rendered?.event !== event) rendered = { event };
-    rendered[fields] ??= JSON.stringify(redactEvent(event, fields));
-    return rendered[fields];
-  };
-}
-
-export function createChannels(start: string): Channels {
+export function createChannels(start: string, keeper?: Keeper): Channels {
   const groups = new Map<string, Group>();
   const trie = new PatternTrie<Group>();
   const listeners = new PatternTrie<Group>();
-  const render = createRenderer();
   let position = start;
+  let at: Cursor = parseCursor(start) ?? { epoch: 0, offset: 0 };
+  let delivered = start;
+  let rendered = 0;
   let waiting: { readonly cursor: string; readonly tell: () => void }[] = [];
 
-  const moveTo = (cursor: string): void => {
-    if (compareCursors(cursor, position) > 0) position = cursor;
+  const moveTo = (cursor: string, to = parseCursor(cursor)): void => {
+    if (to === undefined || orderOf(to, at) <= 0) return;
+    position = cursor;
+    at = to;
   };
   const tellWaiting = (): void => {
     if (waiting.length === 0) return;
@@ -97,8 +98,11 @@ export function createChannels(start: string): Channels {
 
   return {
     position: () => position,
+    at: () => at,
+    delivered: () => delivered,
     advance(cursor) {
       moveTo(cursor);
+      delivered = position;
       tellWaiting();
     },
     reached(cursor) {
@@ -108,6 +112,9 @@ export function createChannels(start: string): Channels {
     get size() {
       return groups.size;
     },
+    get rendered() {
+      return rendered;
+    },
     acquire(channel, fields, pulses) {
       const id = idOf({ channel, fields, pulses });
       let group = groups.get(id);
@@ -116,6 +123,7 @@ export function createChannels(start: string): Channels {
           channel,
           fields,
           pulses,
+          head: headOf(channel),
           last: position,
           users: 0,
           members: [],
@@ -155,31 +163,41 @@ export function createChannels(start: string): Channels {
     },
     publish({ events, pulses }) {
       const touched = new Set<Group>();
+      const entries: Entry[] = [];
       for (const event of events) {
-        trie.match(addressOf(event), (group) => {
-          if (compareCursors(event.id, group.last) <= 0) return;
-          group.frames.push(subscriptionFrame(group.channel, group.last, render(event, group.fields)));
+        const entry = entryOf(event);
+        // What comes twice was delivered already.
+        if (orderOf(entry.at, at) <= 0) continue;
+        entries.push(entry);
+        trie.match(entry.address, (group) => {
+          group.frames.push(frameOf(group.head, group.last, entry, group.fields));
           group.last = event.id;
+          rendered++;
           touched.add(group);
         });
-        moveTo(event.id);
+        moveTo(event.id, entry.at);
       }
       for (const pulse of pulses) {
         listeners.match(addressOf(pulse), (group) => {
-          group.beats.push(pulseFrame(group.channel, redactPulse(pulse, group.fields)));
+          group.beats.push(pulseFrame(group.channel, pulse, group.fields));
           touched.add(group);
         });
       }
+      const framesOf = new Map<string, readonly Frame[]>();
       for (const group of touched) {
         const { frames, beats } = group;
         group.frames = [];
         group.beats = [];
-        // A member that is closed by its own delivery leaves the array: walk a copy.
+        if (frames.length > 0) framesOf.set(tapeId(group.channel, group.fields), frames);
+        // A member that is closed, or falls behind, by its own delivery leaves the array: walk a copy.
         for (const member of [...group.members]) {
           if (frames.length > 0) member.deliver(frames);
           for (const beat of beats) member.pulse(beat);
         }
       }
+      // Those who fell behind find what they missed rendered.
+      keeper?.keep(entries, (id) => framesOf.get(id));
+      delivered = position;
       tellWaiting();
     },
   };

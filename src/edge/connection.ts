@@ -8,11 +8,12 @@ import { hasSnapshot } from '../model/subject.js';
 import type { Clock, Timer } from '../net/clock.js';
 import type { Log } from '../net/log.js';
 import type { Authenticator } from './auth.js';
-import type { Channels } from './channels.js';
 import { createConduct } from './conduct.js';
 import { CLOSE, invalidParams, type WireError, wireError } from './errors.js';
+import { notification } from './frames.js';
 import { AUTH_TIMEOUT_MS, HEARTBEAT_MS, type Limits, MAX_PING_BYTES, TOKEN_WARNING_MS } from './limits.js';
 import { createOutbound } from './outbound.js';
+import { createPump } from './pump.js';
 import {
   commandParams,
   cursor,
@@ -26,6 +27,7 @@ import {
   sessionsParams,
 } from './queries.js';
 import { decideRecovery } from './recovery.js';
+import type { Replay } from './replay.js';
 import { type Id, type Method, parseParams, readFrame } from './request.js';
 import type { States } from './states.js';
 import { createStatesSubscription } from './states-subscription.js';
@@ -45,7 +47,7 @@ export interface ConnectionOptions {
   readonly wire: Wire;
   readonly grant: Grant | undefined;
   readonly bus: Bus;
-  readonly channels: Channels;
+  readonly replay: Replay;
   readonly states: States;
   readonly authenticator: Authenticator;
   readonly limits: Limits;
@@ -69,7 +71,8 @@ const authParams = z.strictObject({ token: z.string().min(1) });
 const noParams = z.strictObject({}).default({});
 
 export function createConnection(options: ConnectionOptions): Connection {
-  const { wire, bus, channels, states, authenticator, limits, clock, log } = options;
+  const { wire, bus, replay, states, authenticator, limits, clock, log } = options;
+  const { channels } = replay;
   const subscriptions = new Map<string, Subscription>();
   /** What each channel's `last` was when the subscriber was last told. */
   const toldLast = new Map<string, string>();
@@ -78,6 +81,8 @@ export function createConnection(options: ConnectionOptions): Connection {
   let grant = options.grant;
   let tokenTimers: Timer[] = [];
   let over = false;
+  /** A heartbeat found no room: it comes when there is some. */
+  let owesHeartbeat = false;
   let pending = 0;
   /** `auth`, `subscribe` and `unsubscribe` are answered in the order in which they came. */
   let inOrder: Promise<void> = Promise.resolve();
@@ -100,11 +105,17 @@ export function createConnection(options: ConnectionOptions): Connection {
     over = true;
     for (const timer of timers) timer.cancel();
     for (const timer of tokenTimers) timer.cancel();
+    pump.stop();
     outbound.stop();
     for (const subscription of subscriptions.values()) subscription.end();
     subscriptions.clear();
   };
+  const fail = (thrown: unknown): void => {
+    log.error('a subscription failed', { error: messageOf(thrown) });
+    close(CLOSE.fault, 'a fault in the relay: connect again and resume');
+  };
   const outbound = createOutbound({ wire, limits, clock, log, close });
+  const pump = createPump({ rounds: replay.rounds, outbound, fail });
 
   const say = (message: object): void => void outbound.send([JSON.stringify({ jsonrpc: '2.0', ...message })]);
   const notify = (method: string, params: object): void => say({ method, params });
@@ -116,10 +127,11 @@ export function createConnection(options: ConnectionOptions): Connection {
 
   const outlet: Outlet = {
     ...outbound,
+    pump,
+    fail,
     grant: () => grant ?? NOBODY,
-    fail(thrown) {
-      log.error('a subscription failed', { error: messageOf(thrown) });
-      close(CLOSE.fault, 'a fault in the relay: connect again and resume');
+    fallBehind() {
+      for (const subscription of subscriptions.values()) subscription.fallBehind();
     },
   };
 
@@ -145,13 +157,14 @@ export function createConnection(options: ConnectionOptions): Connection {
     if (over) throw new SessionRelayError('closed', 'the connection is closed');
     useGrant(next);
     for (const subscription of [...subscriptions.values()]) {
-      const { channel, group } = subscription;
+      const { channel } = subscription;
+      const cursor = subscription.sent();
       if (allowsChannel(next, channel) && subscription.fits(next)) continue;
       const reason = allowsChannel(next, channel)
         ? 'the grant shows other fields or sessions now: subscribe again'
         : 'the grant no longer contains this channel';
       end(subscription);
-      notify('unsubscribed', { channel, cursor: group.last, reason });
+      notify('unsubscribed', { channel, cursor, reason });
     }
     const { identity, channels: allowed, commands, fields, expiresAtMs } = next;
     const expiresAt = expiresAtMs === undefined ? {} : { expiresAt: timestampOf(expiresAtMs) };
@@ -190,9 +203,11 @@ export function createConnection(options: ConnectionOptions): Connection {
         hasSnapshot: hasSnapshot(channel),
         snapshot: params.snapshot,
       });
-      const terms = { channel, recovery, pulses: params.pulses, bus, channels, outlet };
+      const terms = { channel, recovery, pulses: params.pulses, outlet };
       const subscription =
-        params.mode === 'states' ? createStatesSubscription({ ...terms, states }) : createSubscription(terms);
+        params.mode === 'states'
+          ? createStatesSubscription({ ...terms, bus, channels, states })
+          : createSubscription({ ...terms, replay });
       subscriptions.set(channel, subscription);
       toldLast.set(channel, subscription.group.last);
       return { subscription, recovered: recovery.how !== 'gap' };
@@ -271,7 +286,12 @@ export function createConnection(options: ConnectionOptions): Connection {
   };
 
   const heartbeat = (): void => {
-    if (over) return;
+    beat();
+    // A socket tells when it drained; were it ever to forget, nothing would be lost but time.
+    pump.wake();
+    after(HEARTBEAT_MS, heartbeat);
+  };
+  const beat = (): void => {
     const last: Record<string, string> = {};
     let cursor = channels.position();
     for (const [channel, subscription] of subscriptions) {
@@ -279,12 +299,12 @@ export function createConnection(options: ConnectionOptions): Connection {
       if (sentUpTo !== undefined && compareCursors(sentUpTo, cursor) < 0) cursor = sentUpTo;
       if (!subscription.isLive()) continue;
       const now = subscription.group.last;
-      if (toldLast.get(channel) === now) continue;
-      toldLast.set(channel, now);
-      last[channel] = now;
+      if (toldLast.get(channel) !== now) last[channel] = now;
     }
-    notify('heartbeat', { now: timestampOf(clock.now()), cursor, last });
-    after(HEARTBEAT_MS, heartbeat);
+    const text = notification('heartbeat', { now: timestampOf(clock.now()), cursor, last });
+    owesHeartbeat = !outbound.spare(text, 'heartbeat');
+    if (owesHeartbeat) return;
+    for (const [channel, told] of Object.entries(last)) toldLast.set(channel, told);
   };
 
   notify('welcome', {
@@ -322,6 +342,8 @@ export function createConnection(options: ConnectionOptions): Connection {
       },
       drained() {
         outbound.drained();
+        pump.wake();
+        if (owesHeartbeat && !over) beat();
       },
       closed() {
         if (!over) shut();

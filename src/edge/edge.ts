@@ -6,11 +6,11 @@ import type { Log } from '../net/log.js';
 import { authorityProblem, tokenOfHeaders } from './admission.js';
 import type { Authenticator } from './auth.js';
 import { createBlindness } from './blindness.js';
-import { createChannels } from './channels.js';
 import { type Connection, createConnection } from './connection.js';
 import { CLOSE, PROBLEM_TYPE, problemBody } from './errors.js';
 import { createFarewell, type Farewell } from './farewell.js';
 import { DEFAULT_LIMITS, type Limits } from './limits.js';
+import { createReplay, type ReplayCounts } from './replay.js';
 import { createStates } from './states.js';
 import type { UpgradeDecision, UpgradeRequest, Wire } from './wire.js';
 
@@ -37,6 +37,7 @@ export interface Edge {
   /** What the hub says of itself: a blind one says since when, and why. */
   readonly sight: () => Sight;
   readonly counts: () => { readonly connections: number; readonly groups: number };
+  readonly replayed: () => ReplayCounts;
 }
 
 const RETRY_AFTER_SECONDS = 5;
@@ -45,7 +46,8 @@ const SUBPROTOCOL = 'session-relay.v1';
 export function createEdge(options: EdgeOptions): Edge {
   const { bus, authenticator, clock, random, log } = options;
   const limits: Limits = { ...DEFAULT_LIMITS, ...options.limits };
-  const channels = createChannels(bus.head());
+  const replay = createReplay({ bus });
+  const { channels } = replay;
   const states = createStates({ bus, channels, clock });
   const connections = new Set<Connection>();
   const perAddress = new Map<string, number>();
@@ -166,7 +168,7 @@ export function createEdge(options: EdgeOptions): Edge {
           wire,
           grant,
           bus,
-          channels,
+          replay,
           states,
           authenticator,
           limits,
@@ -208,6 +210,7 @@ export function createEdge(options: EdgeOptions): Edge {
     isDraining: () => draining !== undefined,
     sight: () => blindness.sight,
     counts: () => ({ connections: connections.size, groups: channels.size + states.size }),
+    replayed: () => replay.counts(),
     drain({ timeoutMs }) {
       if (draining !== undefined) return draining;
       farewell = createFarewell({

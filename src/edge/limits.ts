@@ -52,13 +52,14 @@ export const MAX_PENDING_REQUESTS = 64;
 
 /** Sizes of answers. */
 export const MAX_PAGE = 1_000;
+export const MAX_SESSIONS_PAGE_BYTES = 128 * 1024;
 export const SNAPSHOT_STATES = 200;
-/** Frames of a replay that are handed to the socket at once; more wait until it has room. */
-export const REPLAY_BYTES = 32 * 1024;
+/** Bytes of states in one frame of a snapshot, unless a single one is larger. */
+export const SNAPSHOT_BYTES = 32 * 1024;
 export const MAX_EVENTS_PAGE_BYTES = 128 * 1024;
 export const MAX_EVENTS_SCANNED = 10_000;
 export const MAX_PING_BYTES = 1_024;
-/** Journal events that a replay reads at once. */
+/** Journal events that are read at once for an answer, and for a replay in states mode. */
 export const REPLAY_PAGE = 500;
 
 /** States mode: a channel's subscribers get the newest states at most once in this time. */
@@ -67,3 +68,30 @@ export const STATES_EVERY_MS = 250;
 export const STATES_FRAME_BYTES = 64 * 1024;
 /** Changes that a channel's group remembers for those of its subscribers that skip. */
 export const STATES_TAIL = 4_000;
+
+/**
+ * Of `maxBufferedBytes` the stream of events takes no more than this share: the rest is for replies and what else
+ * cannot wait, so that a page of 128 KiB still fits behind a stream that has filled its own.
+ */
+export const STREAM_SHARE = 15 / 32;
+/** A replay fills the socket up to this part of the stream's share: what comes live meanwhile has room beside it. */
+export const REPLAY_SHARE = 1 / 2;
+/** A subscriber is live again only once no more than this part of the stream's share waits, so that it does not flap. */
+export const LIVE_AGAIN_SHARE = 1 / 4;
+/** The most that a heartbeat may fill `maxBufferedBytes` up to: one that has no room comes later. */
+export const HEARTBEAT_SHARE = 3 / 4;
+/** What a transport adds to a message, at most. */
+export const FRAME_HEADER_BYTES = 10;
+
+/** Frames of a replay that are handed to the socket at once; more wait for their turn. */
+export const REPLAY_BYTES = 32 * 1024;
+/** Events of one epoch that are read, rendered and kept together: pages begin at its multiples, so that replays from different cursors meet. */
+export const PAGE_EVENTS = 256;
+/** Pages without a matching event that one part of a replay passes over. */
+export const SCAN_PAGES = 16;
+/** Pages of the journal that are read at the same time. */
+export const READS_AT_ONCE = 8;
+/** What an edge keeps of the journal to send again, rendered or not, for all subscribers together. */
+export const REPLAY_CACHE_BYTES = 16 * 1024 * 1024;
+/** Parts of replays that run before the event loop goes round. */
+export const ROUND_PARTS = 32;

@@ -16,7 +16,7 @@ import {
 import { json } from '../model/json.js';
 import type { State } from '../model/session.js';
 import { addressOf, matches, patternProblem } from '../model/subject.js';
-import { MAX_EVENTS_PAGE_BYTES, MAX_EVENTS_SCANNED, MAX_PAGE, REPLAY_PAGE } from './limits.js';
+import { MAX_EVENTS_PAGE_BYTES, MAX_EVENTS_SCANNED, MAX_PAGE, MAX_SESSIONS_PAGE_BYTES, REPLAY_PAGE } from './limits.js';
 
 /** The questions that a subscriber may ask, whichever carrier it asks them on (PROTOCOL.md §4, Methods; §5). */
 export const pattern = z.string().superRefine((text, context) => {
@@ -60,13 +60,17 @@ export interface SessionsPage {
   readonly next?: string;
 }
 
-/** States in key order, only those that the grant shows. The cursor is the first page's. */
+/**
+ * States in key order, only those that the grant shows: a page ends at its limit or at 128 KiB. The cursor is the first
+ * page's.
+ */
 export async function getSessions(
   bus: Bus,
   grant: Grant,
   params: z.output<typeof sessionsParams>,
 ): Promise<SessionsPage> {
   const sessions: State[] = [];
+  let bytes = 0;
   let at: string | undefined;
   let after = params.after;
   for (;;) {
@@ -78,8 +82,12 @@ export async function getSessions(
     at ??= page.cursor;
     for (const state of page.states) {
       if (!showsSession(grant, state.key)) continue;
-      if (sessions.length === params.limit) return { cursor: at, sessions, next: sessions.at(-1)?.key ?? '' };
-      sessions.push(redactState(state, grant.fields));
+      const shown = redactState(state, grant.fields);
+      const size = Buffer.byteLength(JSON.stringify(shown));
+      const isFull = sessions.length > 0 && bytes + size > MAX_SESSIONS_PAGE_BYTES;
+      if (isFull || sessions.length === params.limit) return { cursor: at, sessions, next: sessions.at(-1)?.key ?? '' };
+      sessions.push(shown);
+      bytes += size;
     }
     if (page.next === undefined) return { cursor: at, sessions };
     after = page.next;

@@ -1,9 +1,11 @@
 import type { Clock, Timer } from '../net/clock.js';
 
-/** Watches that what waits in a socket goes down, however slowly: any shrinking of the buffer is progress. */
+/** Watches that what waits in a socket goes down, however slowly: any byte that left is progress. */
 export interface StallWatch {
-  /** Looks at the buffer: before and after something is sent, and when the socket says that it drained. */
-  look(): void;
+  /** So many bytes wait: before something is sent, and when the socket says that it drained. */
+  look(buffered: number): void;
+  /** So many bytes wait after so many more were handed over. What left meanwhile is progress too. */
+  sent(buffered: number, bytes: number): void;
   stop(): void;
 }
 
@@ -28,8 +30,7 @@ export function createStallWatch({ clock, stallMs, buffered, stalled }: StallOpt
   };
   const arm = (inMs: number): void => {
     timer = clock.setTimer(() => {
-      timer = undefined;
-      look();
+      look(buffered());
       if (level === 0 || stopped) return;
       const leftMs = progressAt + stallMs - clock.monotonic();
       if (leftMs > 0) arm(leftMs);
@@ -39,18 +40,18 @@ export function createStallWatch({ clock, stallMs, buffered, stalled }: StallOpt
       }
     }, inMs);
   };
-  const look = (): void => {
+  const look = (now: number): void => sent(now, 0);
+  const sent = (now: number, bytes: number): void => {
     if (stopped) return;
-    const now = buffered();
     if (now === 0) {
       level = 0;
       timer?.cancel();
       timer = undefined;
       return;
     }
-    if (level === 0 || now < level) progressAt = clock.monotonic();
+    if (level === 0 || now < level + bytes) progressAt = clock.monotonic();
     level = now;
     if (timer === undefined) arm(stallMs);
   };
-  return { look, stop };
+  return { look, sent, stop };
 }

@@ -1,14 +1,16 @@
+import type { Bus } from '../bus/bus.js';
 import { compareCursors } from '../model/cursor.js';
 import type { SessionEvent } from '../model/event.js';
 import { redactState } from '../model/grant.js';
 import type { State } from '../model/session.js';
 import { hasSnapshot } from '../model/subject.js';
+import type { Channels } from './channels.js';
 import { MAX_EVENTS_SCANNED, MAX_PAGE, REPLAY_PAGE, SNAPSHOT_STATES, STATES_FRAME_BYTES } from './limits.js';
 import type { States } from './states.js';
 import { cutFrames, mustBeNew, type Wanted } from './states-frames.js';
 import type { StatesMember } from './states-group.js';
 import { viewOf } from './states-view.js';
-import type { Subscription, SubscriptionOptions } from './subscription.js';
+import type { Outlet, Subscription, SubscriptionOptions } from './subscription.js';
 
 /** More than any socket may leave unread: room for it is there once nothing waits. */
 const ALL_BYTES = Number.MAX_SAFE_INTEGER;
@@ -16,8 +18,11 @@ const ALL_BYTES = Number.MAX_SAFE_INTEGER;
 /** What is being sent: `replay` was asked for, and ends with `caught_up`; `mending` was not. */
 type Phase = 'snapshot' | 'replay' | 'mending' | 'live' | 'ended';
 
-export interface StatesSubscriptionOptions extends SubscriptionOptions {
+export interface StatesSubscriptionOptions extends Omit<SubscriptionOptions, 'replay' | 'outlet'> {
+  readonly bus: Bus;
+  readonly channels: Channels;
   readonly states: States;
+  readonly outlet: Pick<Outlet, 'grant' | 'send' | 'isIdle' | 'writable' | 'fail'>;
 }
 
 /**
@@ -193,6 +198,9 @@ export function createStatesSubscription(options: StatesSubscriptionOptions): Su
     },
     fits: (grant) => grant.fields === group.fields && viewOf(grant, channel).id === group.view.id,
     isLive: () => phase === 'live',
+    sent: () => cursor,
+    // It never lags: it skips.
+    fallBehind: () => undefined,
     sentUpTo() {
       switch (phase) {
         case 'live':

@@ -1,21 +1,23 @@
-import type { Bus } from '../bus/bus.js';
-import { compareCursors } from '../model/cursor.js';
-import { type Grant, redactState, showsSession } from '../model/grant.js';
-import type { State } from '../model/session.js';
-import { addressOf, coversKey, hasSnapshot, matches } from '../model/subject.js';
-import { type ChannelGroup, type Channels, createRenderer, type Member, subscriptionFrame } from './channels.js';
-import { MAX_PAGE, REPLAY_BYTES, REPLAY_PAGE, SNAPSHOT_STATES } from './limits.js';
-import type { Recovery } from './recovery.js';
+import { type Cursor, formatCursor, orderOf, parseCursor } from '../model/cursor.js';
+import type { Grant } from '../model/grant.js';
+import { hasSnapshot } from '../model/subject.js';
+import type { ChannelGroup, Member } from './channels.js';
+import { notification, rechained } from './frames.js';
+import type { JournalPage } from './journal-pages.js';
+import { SCAN_PAGES } from './limits.js';
+import type { Outbound } from './outbound.js';
+import type { Pump, Replayer, Step } from './pump.js';
+import { type Recovery, resumeAfter } from './recovery.js';
+import type { Replay } from './replay.js';
+import type { ReadChunk } from './snapshots.js';
+import type { Tape } from './tapes.js';
 
 /** What a subscription needs of its connection. */
-export interface Outlet {
+export interface Outlet extends Outbound {
   readonly grant: () => Grant;
-  /** Sends frames now; `false` where the connection is gone or being ended. */
-  send(frames: readonly string[]): boolean;
-  /** Nothing is waiting in the socket: what may be dropped may be sent. */
-  isIdle(): boolean;
-  /** Resolves when there is room for so many bytes more; `false` where the connection is gone. */
-  writable(bytes: number): Promise<boolean>;
+  readonly pump: Pump;
+  /** What is live cannot follow: every live channel of the connection is replayed from where it stands. */
+  fallBehind(): void;
   /** Something failed that the subscriber cannot know of: the connection must end. */
   fail(thrown: unknown): void;
 }
@@ -28,13 +30,17 @@ export interface Subscription {
   fits(grant: Grant): boolean;
   /** Whether it is live: everything before the edge's position was sent. */
   isLive(): boolean;
+  /** The last event that was sent, or what was said instead of it: what the subscriber may resume with. */
+  sent(): string;
   /**
-   * Up to where everything was sent, while the subscriber may take it for live (its snapshot is complete) and it is
-   * not; else `undefined`. No cursor that it is told may lie beyond.
+   * Up to where everything was sent, while the subscriber may take it for live and it is not; else `undefined`. No
+   * cursor that it is told may lie beyond.
    */
   sentUpTo(): string | undefined;
   /** Sends what comes first (snapshot, replay), then goes live. Call it in the turn in which the reply was sent. */
   start(): void;
+  /** Where it is live, it is live no more: what was not sent is replayed. */
+  fallBehind(): void;
   /** Ends it; nothing is sent after this returns. */
   end(): void;
 }
@@ -43,175 +49,228 @@ export interface SubscriptionOptions {
   readonly channel: string;
   readonly recovery: Recovery;
   readonly pulses: boolean;
-  readonly bus: Bus;
-  readonly channels: Channels;
+  readonly replay: Pick<Replay, 'channels' | 'tapes' | 'snapshots'>;
   readonly outlet: Outlet;
 }
 
 /** Makes a subscription and takes its place in the channel's group; nothing is sent before `start`. */
-export function createSubscription(options: SubscriptionOptions): Subscription {
-  const { channel, recovery, pulses, bus, channels, outlet } = options;
+export function createSubscription({ channel, recovery, pulses, replay, outlet }: SubscriptionOptions): Subscription {
+  const { channels, tapes, snapshots } = replay;
   const group = channels.acquire(channel, outlet.grant().fields, pulses);
-  const render = createRenderer();
-  let ended = false;
-  let live = false;
-  let sentUpTo: string | undefined;
+  let phase: 'new' | 'gap' | 'states' | 'replay' | 'live' | 'ended' = 'new';
+  /** The last event that was sent, or what was said instead: the next frame's `previous`. */
+  let chain = group.last;
+  /** Everything that matches up to here was sent. Not kept up while it is live. */
+  let at: Cursor = channels.at();
+  /** The subscriber knows that it is replaying, and is told when that ends. */
+  let announced = false;
+  let tape: Tape | undefined;
+  /** On the way through a snapshot: after which key it goes on, and how old its states may be. */
+  let after: string | undefined;
+  let atLeast = '';
+  /** What the next frame needs, where it found no room: nothing is read again before there is so much. */
+  let needs = 1;
+  /** What was waited for, until the next step. */
+  let waiting = false;
+  let page: JournalPage | undefined;
+  let chunk: ReadChunk | undefined;
 
   const member: Member = {
-    deliver: (frames) => void outlet.send(frames),
+    deliver(frames) {
+      if (phase !== 'live') return;
+      const went = outlet.push(frames);
+      const last = frames[went - 1];
+      if (last !== undefined) chain = last.id;
+      if (went < frames.length) outlet.fallBehind();
+    },
     pulse(frame) {
-      if (outlet.isIdle()) outlet.send([frame]);
+      if (phase === 'live') outlet.spare(frame, 'pulse');
     },
   };
-  const say = (method: string, params: object): boolean =>
-    outlet.send([JSON.stringify({ jsonrpc: '2.0', method, params })]);
-  const join = (): void => {
-    live = true;
-    sentUpTo = undefined;
+
+  const goLive = (): void => {
+    phase = 'live';
+    chain = group.last;
+    announced = false;
+    if (tape !== undefined) tapes.close(tape);
+    tape = undefined;
     channels.join(group, member);
   };
-  /** Sends frames in portions, each when there is room. `false` where the connection or the subscription is gone. */
-  const sendAtItsPace = async (frames: readonly string[]): Promise<boolean> => {
-    let portion: string[] = [];
-    let bytes = 0;
-    const flush = async (): Promise<boolean> => {
-      if (portion.length === 0) return true;
-      if (!(await outlet.writable(bytes)) || ended) return false;
-      const sent = outlet.send(portion);
-      portion = [];
-      bytes = 0;
-      return sent;
-    };
-    for (const frame of frames) {
-      const size = Buffer.byteLength(frame);
-      if (bytes + size > REPLAY_BYTES && !(await flush())) return false;
-      portion.push(frame);
-      bytes += size;
-    }
-    return flush();
+  const beginReplay = (from: string, how: 'gap' | 'states' | 'replay', lagging: boolean): void => {
+    phase = how;
+    at = parseCursor(from) ?? channels.at();
+    tape ??= tapes.open(channel, group.fields);
+    outlet.pump.add(replayer, lagging);
+  };
+  /** The states as they are now; what is published from now on follows them. */
+  const beginStates = (): void => {
+    phase = 'states';
+    after = undefined;
+    atLeast = channels.position();
+  };
+  /** Resolves what a step waits for; the step after that uses it. */
+  const waitFor = <T>(task: Promise<T>, use: (found: T) => void): Step => {
+    waiting = true;
+    task.then(
+      (found) => {
+        waiting = false;
+        if (phase === 'ended') return;
+        use(found);
+        outlet.pump.wake();
+      },
+      (thrown: unknown) => {
+        if (phase !== 'ended') outlet.fail(thrown);
+      },
+    );
+    return 'waiting';
   };
 
-  /** Everything after `from` up to the edge's own position, in order, then live. `chain` is what was sent last. */
-  const catchUp = async (from: string, chain: string, announce: boolean): Promise<void> => {
-    let at = from;
-    let previous = chain;
-    for (;;) {
-      if (!announce) sentUpTo = at;
-      if (compareCursors(at, channels.position()) >= 0) {
-        // In one turn: no live frame may come between what was said here and the first `previous` of the group.
-        if (!announce || say('caught_up', { channel, cursor: group.last })) join();
-        return;
-      }
-      const page = await bus.events(at, REPLAY_PAGE);
-      if (ended) return;
-      if (!page.complete) {
-        await afterGap(previous);
-        return;
-      }
-      const position = channels.position();
-      const frames: string[] = [];
-      for (const event of page.events) {
-        // What the stream has not brought yet comes with it.
-        if (compareCursors(event.id, position) > 0) break;
-        at = event.id;
-        if (!matches(channel, addressOf(event))) continue;
-        frames.push(subscriptionFrame(channel, previous, render(event, group.fields)));
-        previous = event.id;
-      }
-      // The journal may be behind the stream only by a fault of the bus: never spin on it.
-      if (page.events.length === 0) at = position;
-      if (!(await sendAtItsPace(frames)) || ended) return;
-    }
+  const full = (bytes: number): Step => {
+    needs = bytes;
+    return 'full';
   };
 
-  /**
-   * The states as they are now, in chunks, each when there is room, none before the stream has come to where they were
-   * read. `false` where the connection is gone.
-   */
-  const sendStates = async (cursor: string): Promise<boolean> => {
-    const states: State[] = [];
-    let after: string | undefined;
-    do {
-      const page = await bus.states({ within: [channel], limit: MAX_PAGE, ...(after === undefined ? {} : { after }) });
-      if (ended) return false;
-      await channels.reached(page.cursor);
-      if (ended) return false;
-      states.push(...page.states.filter((state) => shows(outlet.grant(), channel, state)));
-      after = page.next;
-    } while (after !== undefined);
-    for (const { chunk, last } of chunksOf(states, group.fields)) {
-      const frame = JSON.stringify({
-        jsonrpc: '2.0',
-        method: 'snapshot',
-        params: { channel, states: chunk, last, cursor },
+  const stepGap = (): Step => {
+    const gap = notification('gap', { channel, from: chain, to: group.last });
+    if (hasSnapshot(channel)) {
+      if (!outlet.offer([gap])) return 'full';
+      // The states take the place of what is missing, and what follows them is not a replay that ends.
+      chain = group.last;
+      at = channels.at();
+      announced = false;
+      beginStates();
+      return 'again';
+    }
+    if (!outlet.offer([gap, notification('caught_up', { channel, cursor: group.last })])) return 'full';
+    goLive();
+    return 'done';
+  };
+
+  const stepStates = (): Step => {
+    if (!outlet.hasRoom(needs)) return 'full';
+    const taken = snapshots.take({ channel, grant: outlet.grant(), after, atLeast }, chunk);
+    chunk = undefined;
+    if (taken.how === 'wait')
+      return waitFor(taken.chunk, (found) => {
+        chunk = found;
       });
-      if (!(await outlet.writable(Buffer.byteLength(frame))) || ended || !outlet.send([frame])) return false;
+    const { states, count, next } = taken.chunk;
+    if (count > 0 || next === undefined) {
+      const name = JSON.stringify(channel);
+      const params = `{"channel":${name},"states":${states},"last":${next === undefined},"cursor":"${chain}"}`;
+      const frame = `{"jsonrpc":"2.0","method":"snapshot","params":${params}}`;
+      if (!outlet.offer([frame])) return full(Buffer.byteLength(frame));
     }
-    return true;
+    needs = 1;
+    after = next;
+    if (next === undefined) phase = 'replay';
+    return 'again';
   };
 
-  /** The states, then what was published since: states may be newer than the cursor, and the fold passes over that. */
-  const snapshot = async (): Promise<void> => {
-    const at = channels.position();
-    const cursor = group.last;
-    sentUpTo = at;
-    if (await sendStates(cursor)) await catchUp(at, cursor, false);
-  };
-
-  const afterGap = async (from: string): Promise<void> => {
-    if (!say('gap', { channel, from, to: group.last })) return;
-    if (hasSnapshot(channel)) await snapshot();
-    else if (say('caught_up', { channel, cursor: group.last })) join();
-  };
-
-  const run = async (): Promise<void> => {
-    switch (recovery.how) {
-      case 'live':
-        return recovery.snapshot ? snapshot() : join();
-      case 'gap':
-        return afterGap(recovery.since);
-      case 'replay': {
-        const { since } = recovery;
-        if (recovery.snapshot && !(await sendStates(since))) return undefined;
-        return catchUp(since, since, true);
+  const stepReplay = (): Step => {
+    for (let scanned = 0; scanned < SCAN_PAGES; scanned++) {
+      const ahead = orderOf(at, channels.at());
+      // A cursor may come from an answer that was read ahead of the stream: what it covers is not told again.
+      if (ahead > 0) return waitFor(channels.reached(formatCursor(at.epoch, at.offset)), () => undefined);
+      if (ahead === 0) return arrive();
+      if (!outlet.hasRoom(needs)) return 'full';
+      if (tape === undefined) return 'done';
+      const taken = tapes.take(tape, at, page);
+      page = undefined;
+      if (taken.how === 'wait')
+        return waitFor(taken.page, (found) => {
+          page = found;
+        });
+      if (taken.how === 'gap') {
+        phase = 'gap';
+        return 'again';
       }
+      const { frames, from, upTo } = taken;
+      const first = frames[from];
+      if (first === undefined) {
+        at = upTo;
+        continue;
+      }
+      const to = outlet.pour(frames, from, rechained(first, tape.head, chain));
+      const last = frames[to - 1];
+      if (to === from || last === undefined) return full(first.bytes);
+      needs = 1;
+      chain = last.id;
+      at = to === frames.length ? upTo : { epoch: upTo.epoch, offset: last.offset };
+      return 'again';
     }
+    return 'again';
+  };
+
+  /** Nothing may come between what is said here and the first `previous` of the group: all in one turn. */
+  const arrive = (): Step => {
+    if (!outlet.isLow()) return 'full';
+    if (announced && !outlet.offer([notification('caught_up', { channel, cursor: group.last })])) return 'full';
+    goLive();
+    return 'done';
+  };
+
+  const replayer: Replayer = {
+    channel,
+    sent: () => chain,
+    step() {
+      if (waiting) return 'waiting';
+      if (phase === 'gap') return stepGap();
+      if (phase === 'states') return stepStates();
+      return phase === 'replay' ? stepReplay() : 'done';
+    },
+    toldOfLag() {
+      announced = true;
+    },
   };
 
   return {
     channel,
     group,
     fits: (grant) => grant.fields === group.fields,
-    isLive: () => live,
-    sentUpTo: () => (ended ? undefined : sentUpTo),
+    isLive: () => phase === 'live',
+    sent: () => chain,
+    sentUpTo() {
+      if (phase === 'live' || phase === 'ended' || announced) return undefined;
+      return formatCursor(at.epoch, at.offset);
+    },
     start() {
-      run().catch((thrown: unknown) => {
-        if (!ended) outlet.fail(thrown);
+      if (phase !== 'new') return;
+      const now = channels.position();
+      if (recovery.how === 'live') {
+        if (!recovery.snapshot) return goLive();
+        chain = group.last;
+        beginReplay(now, 'states', false);
+        return beginStates();
+      }
+      chain = recovery.since;
+      if (recovery.how === 'gap') return beginReplay(now, 'gap', false);
+      announced = true;
+      beginReplay(recovery.since, recovery.snapshot ? 'states' : 'replay', false);
+      if (recovery.snapshot) beginStates();
+      return undefined;
+    },
+    fallBehind() {
+      if (phase !== 'live') return;
+      channels.leave(group, member);
+      const from = resumeAfter({
+        sent: chain,
+        last: group.last,
+        delivered: channels.delivered(),
+        position: channels.position(),
       });
+      beginReplay(from, 'replay', true);
     },
     end() {
-      if (ended) return;
-      ended = true;
-      if (live) channels.leave(group, member);
+      if (phase === 'ended') return;
+      if (phase === 'live') channels.leave(group, member);
+      else outlet.pump.remove(replayer);
+      phase = 'ended';
+      page = undefined;
+      chunk = undefined;
+      if (tape !== undefined) tapes.close(tape);
+      tape = undefined;
       channels.release(group);
     },
   };
-}
-
-/** Chunks of at most {@link SNAPSHOT_STATES} states; one, empty, where there are none. */
-function chunksOf(
-  states: readonly State[],
-  fields: Grant['fields'],
-): readonly { readonly chunk: readonly State[]; readonly last: boolean }[] {
-  const count = Math.max(1, Math.ceil(states.length / SNAPSHOT_STATES));
-  return Array.from({ length: count }, (_, index) => ({
-    chunk: states
-      .slice(index * SNAPSHOT_STATES, (index + 1) * SNAPSHOT_STATES)
-      .map((state) => redactState(state, fields)),
-    last: index === count - 1,
-  }));
-}
-
-function shows(grant: Grant, channel: string, state: State): boolean {
-  return coversKey(channel, state.key) && showsSession(grant, state.key);
 }

@@ -25,7 +25,12 @@ export function compareCursors(a: string, b: string): number {
   const left = parseCursor(a);
   const right = parseCursor(b);
   if (left === undefined || right === undefined) return (left === undefined ? 0 : 1) - (right === undefined ? 0 : 1);
-  return left.epoch - right.epoch || left.offset - right.offset;
+  return orderOf(left, right);
+}
+
+/** Negative, zero or positive, by (epoch, offset), of cursors that are read already. */
+export function orderOf(a: Cursor, b: Cursor): number {
+  return a.epoch - b.epoch || a.offset - b.offset;
 }
 
 /** The position just before an event: everything but the event and what follows it lies up to there. */

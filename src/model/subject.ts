@@ -78,8 +78,11 @@ export function patternProblem(text: string): string | undefined {
 
 /** Whether a pattern matches an address: `*` one token, `>` one or more at the end. */
 export function matches(pattern: string, address: string): boolean {
-  const wanted = pattern.split('.');
-  const tokens = address.split('.');
+  return matchesTokens(pattern.split('.'), address.split('.'));
+}
+
+/** {@link matches} of a pattern and an address that are cut at their dots already. */
+export function matchesTokens(wanted: readonly string[], tokens: readonly string[]): boolean {
   for (const [index, token] of wanted.entries()) {
     if (token === '>') return tokens.length > index;
     if (index >= tokens.length || (token !== '*' && token !== tokens[index])) return false;

@@ -27,7 +27,12 @@ const paramsOf = (frame: string): Params => (JSON.parse(frame) as { readonly par
 function listener(): Member & { readonly frames: string[]; readonly beats: string[] } {
   const frames: string[] = [];
   const beats: string[] = [];
-  return { frames, beats, deliver: (more) => void frames.push(...more), pulse: (beat) => void beats.push(beat) };
+  return {
+    frames,
+    beats,
+    deliver: (more) => void frames.push(...more.map(({ text }) => text)),
+    pulse: (beat) => void beats.push(beat),
+  };
 }
 
 const steps = fc.array(

@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest';
+import type { Frame } from '../../src/edge/frames.js';
+import { STREAM_SHARE } from '../../src/edge/limits.js';
 import { createOutbound } from '../../src/edge/outbound.js';
 import type { SendOutcome, Wire } from '../../src/edge/wire.js';
 import { silentLog } from '../../src/net/log.js';
@@ -7,15 +9,28 @@ import { VirtualClock } from '../support/virtual-clock.js';
 /** A wire whose peer reads when the test says so. */
 function setUp({ maxBufferedBytes = 1_000, stallMs = 30_000 } = {}) {
   const clock = new VirtualClock();
-  const state = { buffered: 0, outcome: undefined as SendOutcome | undefined, throws: false };
+  const state = {
+    buffered: 0,
+    outcome: undefined as SendOutcome | undefined,
+    throws: false,
+    /** It refuses after so many messages. */
+    refuseAfter: Number.POSITIVE_INFINITY,
+    /** Nothing ever waits. */
+    absorbs: false,
+    /** So many bytes leave with the next message. */
+    leaves: 0,
+  };
   const sent: string[] = [];
   const closes: number[] = [];
   const wire: Wire = {
     send(message) {
       if (state.throws) throw new Error('a fault');
       if (state.outcome !== undefined) return state.outcome;
+      if (sent.length >= state.refuseAfter) return 'refused';
       sent.push(String(message));
-      state.buffered += message.length;
+      if (state.absorbs) return 'sent';
+      state.buffered += message.length - state.leaves;
+      state.leaves = 0;
       return 'queued';
     },
     cork: (task) => task(),
@@ -37,7 +52,10 @@ function setUp({ maxBufferedBytes = 1_000, stallMs = 30_000 } = {}) {
   return { clock, outbound, sent, closes, state, read };
 }
 
-test('what the wire refuses ends the connection with 4408, and nothing is sent after it', () => {
+const framesOf = (...texts: readonly string[]): readonly Frame[] =>
+  texts.map((text, index) => ({ id: `7-${index + 1}`, offset: index + 1, previous: '', text, bytes: text.length }));
+
+test('a reply that the wire refuses ends the connection with 4408, and nothing is sent after it', () => {
   const { outbound, closes, state, sent } = setUp();
   state.outcome = 'refused';
   expect(outbound.send(['a', 'b'])).toBe(false);
@@ -46,11 +64,70 @@ test('what the wire refuses ends the connection with 4408, and nothing is sent a
   expect([closes, sent]).toEqual([[4408], []]);
 });
 
-test('more than maxBufferedBytes ends the connection with 4408, exactly that many does not', () => {
-  const { outbound, closes } = setUp({ maxBufferedBytes: 10 });
-  expect(outbound.send(['0123456789'])).toBe(true);
+test('a reply that finds no room within maxBufferedBytes ends the connection with 4408, unsent; one that just fits does not', () => {
+  const { outbound, closes, state, sent } = setUp({ maxBufferedBytes: 100 });
+  expect(outbound.send(['x'.repeat(40)])).toBe(true);
+  expect(outbound.send(['x'.repeat(50)])).toBe(true);
   expect(outbound.send(['x'])).toBe(false);
-  expect(closes).toEqual([4408]);
+  expect([closes, sent.length, state.buffered]).toEqual([[4408], 2, 90]);
+});
+
+test('a message larger than maxBufferedBytes is sent alone, never behind another', () => {
+  const large = 'x'.repeat(5_000);
+  const { outbound, closes, sent, read } = setUp({ maxBufferedBytes: 1_000 });
+  expect(outbound.push(framesOf('a', large, 'b'))).toBe(1);
+  expect(outbound.pour(framesOf(large), 0, framesOf(large)[0] as Frame)).toBe(0);
+  read(1);
+  expect(outbound.pour(framesOf(large, 'b'), 0, framesOf(large)[0] as Frame)).toBe(1);
+  expect(sent).toEqual(['a', large]);
+  expect(outbound.offer(['c'])).toBe(false);
+  read(5_000);
+  expect(outbound.offer(['c'])).toBe(true);
+  expect(closes).toEqual([]);
+});
+
+test('live frames take their share of the buffer and no more: how many went is told, and the connection lives', () => {
+  const { outbound, closes, state, sent } = setUp({ maxBufferedBytes: 1_000 });
+  const all = framesOf(...Array.from({ length: 50 }, (_, n) => `frame ${n}`.padEnd(20)));
+  const went = outbound.push(all);
+  expect(sent).toEqual(all.slice(0, went).map(({ text }) => text));
+  expect(state.buffered).toBeLessThanOrEqual(1_000 * STREAM_SHARE);
+  expect(went).toBe(22);
+  expect(outbound.push(all)).toBe(0);
+  expect(outbound.send(['a reply has room beside it'])).toBe(true);
+  expect(closes).toEqual([]);
+});
+
+test('a frame that the wire refuses was not sent, and the ones behind it neither', () => {
+  const { outbound, closes, state, sent } = setUp();
+  state.refuseAfter = 2;
+  expect(outbound.push(framesOf('a', 'b', 'c', 'd'))).toBe(2);
+  expect([sent, closes]).toEqual([['a', 'b'], []]);
+});
+
+test('a wire that hands everything on at once is pushed no more in one go than maxBufferedBytes', () => {
+  const { outbound, state, sent } = setUp({ maxBufferedBytes: 1_000 });
+  state.absorbs = true;
+  const went = outbound.push(framesOf(...Array.from({ length: 500 }, () => 'x'.repeat(30))));
+  expect(went).toBe(sent.length);
+  expect(went * 40).toBeGreaterThan(900);
+  expect(went * 40).toBeLessThanOrEqual(1_000);
+});
+
+test('a pulse goes only where nothing waits, a heartbeat where there is some room', () => {
+  const { outbound, closes } = setUp({ maxBufferedBytes: 100 });
+  expect(outbound.spare('pulse', 'pulse')).toBe(true);
+  expect(outbound.spare('pulse', 'pulse')).toBe(false);
+  expect(outbound.spare('heartbeat', 'heartbeat')).toBe(true);
+  expect(outbound.spare('x'.repeat(60), 'heartbeat')).toBe(false);
+  expect(closes).toEqual([]);
+});
+
+test('a wire that is gone ends the connection', () => {
+  const { outbound, closes, state } = setUp();
+  state.outcome = 'closed';
+  expect(outbound.push(framesOf('a'))).toBe(0);
+  expect(closes).toEqual([1001]);
 });
 
 test('a wire that throws ends its own connection with 4500 and nobody else’s turn', () => {
@@ -94,19 +171,31 @@ test('a buffer that emptied and filled again starts anew', async () => {
   expect(closes).toEqual([]);
 });
 
+test('bytes that left while more were handed over are progress', async () => {
+  const { outbound, closes, clock, state } = setUp();
+  outbound.send(['x'.repeat(100)]);
+  for (let round = 0; round < 5; round++) {
+    await clock.advance(20_000);
+    // One byte left while twenty were sent: what waits only grew.
+    state.leaves = 1;
+    outbound.send(['x'.repeat(20)]);
+  }
+  expect(closes).toEqual([]);
+});
+
 test('who waits for room is woken when there is some, and told when there never will be', async () => {
   const { outbound, read } = setUp({ maxBufferedBytes: 1_000 });
   outbound.send(['x'.repeat(600)]);
   const woken: unknown[] = [];
   void outbound.writable(300).then((open) => woken.push(['small', open]));
   void outbound.writable(5_000).then((open) => woken.push(['large', open]));
-  read(300);
+  read(400);
   await Promise.resolve();
   expect(woken).toEqual([]);
   read(100);
   await Promise.resolve();
   expect(woken).toEqual([['small', true]]);
-  read(200);
+  read(100);
   await Promise.resolve();
   expect(woken).toEqual([
     ['small', true],

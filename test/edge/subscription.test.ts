@@ -1,20 +1,20 @@
 import { NEVER } from 'rxjs';
 import { describe, expect, test } from 'vitest';
 import type { Bus } from '../../src/bus/bus.js';
-import { createChannels } from '../../src/edge/channels.js';
+import { createPump } from '../../src/edge/pump.js';
 import type { Recovery } from '../../src/edge/recovery.js';
-import { createSubscription } from '../../src/edge/subscription.js';
+import { createReplay } from '../../src/edge/replay.js';
+import { createSubscription, type Outlet, type Subscription } from '../../src/edge/subscription.js';
 import type { SessionEvent } from '../../src/model/event.js';
 import type { State } from '../../src/model/session.js';
 import { settle } from '../support/virtual-clock.js';
 
 /** An edge whose bus answers when the test says so: what lies between a question and its answer is where holes come from. */
-function setUp() {
+function setUp({ cacheBytes }: { readonly cacheBytes?: number } = {}) {
   const journal: SessionEvent[] = [];
   const gates: (() => void)[] = [];
   const sent: { readonly method: string; readonly params: Readonly<Record<string, unknown>> }[] = [];
-  const state = { gated: false, room: true, statesAt: '7-0', complete: true };
-  const channels = createChannels('7-0');
+  const state = { gated: false, room: true, takes: Number.POSITIVE_INFINITY, statesAt: '7-0', dropped: 0 };
   const gate = (): Promise<void> => (state.gated ? new Promise((resolve) => gates.push(resolve)) : Promise.resolve());
   const append = (...types: readonly ('session.updated' | 'session.lost')[]): SessionEvent[] =>
     types.map((type) => {
@@ -34,15 +34,16 @@ function setUp() {
     node: 'test',
     turns$: NEVER,
     sight$: NEVER,
-    head: () => channels.position(),
+    head: () => '7-0',
     async states() {
       await gate();
       return { cursor: state.statesAt, states: [{ key: 'deribit.main.bot', attributes: {} } as unknown as State] };
     },
     async events(after, limit) {
       await gate();
-      const events = journal.slice(Number(after.split('-')[1])).slice(0, limit);
-      return { events, cursor: events.at(-1)?.id ?? after, more: false, complete: state.complete };
+      const offset = Number(after.split('-')[1]);
+      const events = journal.slice(Math.max(offset, state.dropped)).slice(0, limit);
+      return { events, cursor: events.at(-1)?.id ?? after, more: false, complete: offset >= state.dropped };
     },
     lag: () => Promise.resolve({ oldestMs: 0, waiting: 0 }),
     holds: () => Promise.resolve(true),
@@ -50,36 +51,56 @@ function setUp() {
     command: () => Promise.reject(new Error('not asked here')),
     webhook: () => Promise.reject(new Error('not asked here')),
   };
+  const replay = createReplay(cacheBytes === undefined ? { bus } : { bus, cacheBytes });
+  const { channels } = replay;
   const failures: unknown[] = [];
-  const start = (channel: string, recovery: Recovery) => {
-    const subscription = createSubscription({
-      channel,
-      recovery,
-      pulses: false,
-      bus,
-      channels,
-      outlet: {
-        grant: () => ({ identity: 'test', channels: ['>'], commands: [], fields: 'full' }),
-        send(frames) {
-          sent.push(...frames.map((frame) => JSON.parse(frame)));
-          return true;
-        },
-        isIdle: () => true,
-        writable: async () => {
-          await gate();
-          return true;
-        },
-        fail: (thrown) => failures.push(thrown),
-      },
-    });
+  const fail = (thrown: unknown): void => void failures.push(thrown);
+  const take = (texts: readonly string[]): boolean => {
+    if (state.room) sent.push(...texts.map((text) => JSON.parse(text)));
+    return state.room;
+  };
+  /** A socket that takes everything, or nothing. */
+  const outlet: Outlet = {
+    grant: () => ({ identity: 'test', channels: ['>'], commands: [], fields: 'full' }),
+    send: take,
+    offer: take,
+    spare: (text) => take([text]),
+    push(frames) {
+      const fitting = frames.slice(0, state.takes);
+      state.takes -= fitting.length;
+      take(fitting.map(({ text }) => text));
+      return fitting.length;
+    },
+    pour(frames, from, first) {
+      if (state.takes === 0) return from;
+      take([first, ...frames.slice(from + 1)].map(({ text }) => text));
+      return frames.length;
+    },
+    hasRoom: () => state.room,
+    isLow: () => state.room,
+    isIdle: () => state.room,
+    writable: () => Promise.resolve(true),
+    drained() {},
+    stop() {},
+    pump: createPump({ rounds: replay.rounds, outbound: { offer: take }, fail }),
+    fallBehind: () => {
+      for (const subscription of subscriptions) subscription.fallBehind();
+    },
+    fail,
+  };
+  const subscriptions: Subscription[] = [];
+  const start = (channel: string, recovery: Recovery): Subscription => {
+    const subscription = createSubscription({ channel, recovery, pulses: false, replay, outlet });
+    subscriptions.push(subscription);
     subscription.start();
     return subscription;
   };
   const brief = (): unknown[] =>
     sent.map(({ method, params }) => {
-      const { previous, data, cursor, from, to } = params;
+      const { previous, data, cursor, from, to, since } = params;
       if (method === 'subscription') return [previous, (data as { readonly id: string }).id];
-      return method === 'gap' ? ['gap', from, to] : [method, cursor];
+      if (method === 'gap') return ['gap', from, to];
+      return method === 'lag' ? ['lag', since] : [method, cursor];
     });
   return {
     channels,
@@ -89,6 +110,7 @@ function setUp() {
     brief,
     failures,
     publish: (...events: SessionEvent[]) => channels.publish({ events, pulses: [] }),
+    outlet,
     async pass() {
       for (const open of gates.splice(0)) open();
       await settle(2);
@@ -117,15 +139,18 @@ describe('a snapshot', () => {
   });
 
   test('until all of that is sent, it says up to where everything was: no heartbeat may promise more', async () => {
-    const { state, append, publish, start, pass, brief } = setUp();
+    const { state, append, publish, start, pass, brief, outlet } = setUp();
     state.gated = true;
     const subscription = start('>', { how: 'live', snapshot: true });
     expect(subscription.sentUpTo()).toBe('7-0');
     publish(...append('session.updated', 'session.lost'));
+    state.takes = 0;
     for (let step = 0; step < 2; step++) await pass();
     expect(brief()).toEqual([['snapshot', '7-0']]);
     expect([subscription.isLive(), subscription.sentUpTo()]).toEqual([false, '7-0']);
-    for (let step = 0; step < 6; step++) await pass();
+    state.takes = Number.POSITIVE_INFINITY;
+    outlet.pump.wake();
+    await pass();
     expect([subscription.isLive(), subscription.sentUpTo()]).toEqual([true, undefined]);
   });
 
@@ -182,7 +207,7 @@ describe('a replay', () => {
   test('a journal that drops what is missing meanwhile is a gap from what was sent last', async () => {
     const { state, append, publish, start, brief } = setUp();
     publish(...append('session.updated', 'session.updated'));
-    state.complete = false;
+    state.dropped = 2;
     start('*.*.*.session.updated', replay('7-1'));
     await settle();
     publish(...append('session.updated'));
@@ -190,6 +215,86 @@ describe('a replay', () => {
       ['gap', '7-1', '7-2'],
       ['caught_up', '7-2'],
       ['7-2', '7-3'],
+    ]);
+  });
+});
+
+describe('falling behind', () => {
+  const live: Recovery = { how: 'live', snapshot: false };
+
+  test('in the middle of a turn: what went is not sent again, what did not go is, on every channel of the connection', async () => {
+    const { state, append, publish, start, brief, channels } = setUp();
+    const all = start('>', live);
+    const updates = start('*.*.*.session.updated', live);
+    const quiet = start('*.*.*.protection.*', live);
+    publish(...append('session.updated', 'session.lost'));
+    state.takes = 1;
+    publish(...append('session.lost', 'session.updated'));
+    expect([all.isLive(), updates.isLive(), quiet.isLive()]).toEqual([false, false, false]);
+    // Nothing that it is told before it knows may lie beyond what was sent.
+    expect([all.sentUpTo(), updates.sentUpTo(), quiet.sentUpTo()]).toEqual(['7-3', '7-2', '7-4']);
+    state.takes = Number.POSITIVE_INFINITY;
+    await settle();
+    publish(...append('session.updated'));
+    expect(channels.position()).toBe('7-5');
+    expect(brief()).toEqual([
+      ['7-0', '7-1'],
+      ['7-1', '7-2'],
+      ['7-0', '7-1'],
+      ['7-2', '7-3'],
+      ['lag', { '>': '7-3', '*.*.*.session.updated': '7-1', '*.*.*.protection.*': '7-0' }],
+      ['7-3', '7-4'],
+      ['7-1', '7-4'],
+      ['caught_up', '7-0'],
+      ['caught_up', '7-4'],
+      ['caught_up', '7-4'],
+      ['7-4', '7-5'],
+      ['7-4', '7-5'],
+    ]);
+  });
+
+  test('nothing is replayed before lag was told, and what ended meanwhile is not named in it', async () => {
+    const { state, append, publish, start, brief, outlet } = setUp();
+    start('>', live);
+    const updates = start('*.*.*.session.updated', live);
+    state.takes = 0;
+    state.room = false;
+    publish(...append('session.updated'));
+    await settle();
+    updates.end();
+    state.takes = Number.POSITIVE_INFINITY;
+    await settle();
+    expect(brief()).toEqual([]);
+    state.room = true;
+    outlet.pump.wake();
+    await settle();
+    expect(brief()).toEqual([
+      ['lag', { '>': '7-0' }],
+      ['7-0', '7-1'],
+      ['caught_up', '7-1'],
+    ]);
+  });
+
+  test('what the journal dropped meanwhile is a gap from the last event that was sent, and states follow', async () => {
+    const { state, append, publish, start, brief, outlet } = setUp({ cacheBytes: 0 });
+    const subscription = start('>', live);
+    publish(...append('session.updated'));
+    state.takes = 0;
+    state.room = false;
+    for (let n = 0; n < 300; n++) publish(...append('session.updated'));
+    state.dropped = 280;
+    state.takes = Number.POSITIVE_INFINITY;
+    state.room = true;
+    outlet.pump.wake();
+    await settle(8);
+    expect(subscription.isLive()).toBe(true);
+    publish(...append('session.updated'));
+    expect(brief()).toEqual([
+      ['7-0', '7-1'],
+      ['lag', { '>': '7-1' }],
+      ['gap', '7-1', '7-301'],
+      ['snapshot', '7-301'],
+      ['7-301', '7-302'],
     ]);
   });
 });

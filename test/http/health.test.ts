@@ -34,6 +34,7 @@ function health({ lag, sight, lateMs = 0, draining = false }: Situation): Health
     close() {},
     isDraining: () => draining,
     sight: () => sight ?? { blind: false, cursor: '1-0' },
+    replayed: () => ({ rendered: 0, reads: 0, bytes: 0 }),
     counts: () => ({ connections: 0, groups: 0 }),
   };
   return { bus, edge, eventLoop: { lateMs: () => lateMs }, version: '0', transport: 'ws' };
