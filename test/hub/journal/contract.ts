@@ -9,6 +9,8 @@ import { type SessionState, type State, UNKNOWN_SAFETY } from '../../../src/mode
 /** How an engine is made for a test. */
 export interface JournalEngine {
   readonly name: string;
+  /** How often whatever can happen is tried; an engine on a disk is slower. */
+  readonly runs: number;
   /** An empty journal that is not open. */
   create(retention: Retention): Promise<Journal>;
   /** The same contents in another life, after `close`; not open. */
@@ -359,7 +361,7 @@ export function describeJournal(engine: JournalEngine): void {
             await engine.dispose(journal);
           }
         }),
-        { numRuns: 60 },
+        { numRuns: engine.runs },
       );
     });
   });
