@@ -8,7 +8,9 @@ const MAX_UNFLUSHED = 2;
 /** lmdb shows when a commit may be seen; should it not, it is looked for at this pace. */
 const LOOK_MS = 2;
 /** lmdb tells why a commit failed a moment after it told that it did, and for some reasons never. */
-const REASON_MS = 100;
+const REASON_MS = 500;
+/** A disk that does not answer is waited for so long at the end. */
+const SETTLE_MS = 5_000;
 /** No version is less than 1. */
 const NEVER = -1;
 
@@ -19,16 +21,32 @@ const NEVER = -1;
  */
 export interface Committer {
   /**
-   * Commits `head` and what `write` puts, whole or not at all. Under `interval` it resolves once the commit can be seen,
-   * and so survives the end of the process; under `always` once it is flushed, and so survives the end of the machine.
-   * Not to be called before the last one has settled.
+   * Commits what `prepare` says, whole or not at all; it is asked when nothing stands in the way any more, and what it
+   * throws is thrown. Under `interval` it resolves once the commit can be seen, and so survives the end of the process;
+   * under `always` once it is flushed, and so survives the end of the machine. Not to be called before the last one has
+   * settled.
    *
    * @throws SessionRelayError `journal_failed`. What a full disk did not take may be tried again. After a failed flush,
    * or once another process has opened the journal, every further commit is refused.
    */
-  commit(head: string, write: () => void): Promise<void>;
-  /** Resolves when nothing waits for the disk. Never rejects. */
+  commit(prepare: () => Prepared): Promise<void>;
+  /** Resolves when nothing waits for the disk, or does in vain. Never rejects. */
   settled(): Promise<void>;
+}
+
+export interface Prepared {
+  /** The value of {@link HEAD}. */
+  readonly head: string;
+  /** Puts everything else. Must not throw. */
+  readonly write: () => void;
+}
+
+interface Commit {
+  /** The version that {@link HEAD} gets. */
+  readonly wanted: number;
+  readonly head: string;
+  /** It was told as committed, though not as flushed. */
+  seen: boolean;
 }
 
 export interface CommitterOptions {
@@ -41,8 +59,8 @@ export interface CommitterOptions {
 export function createCommitter({ file, path, sync, log }: CommitterOptions): Committer {
   const { root, meta } = file;
   let version = meta.getEntry(HEAD)?.version ?? 0;
-  /** lmdb must be looked at before it is used again. */
-  let suspect = false;
+  /** Why the last commit failed: lmdb must be looked at before it is used again. */
+  let suspect: { readonly cause: unknown } | undefined;
   let broken: SessionRelayError | undefined;
   const unflushed = new Set<Promise<void>>();
   const looks = new Set<() => void>();
@@ -51,10 +69,15 @@ export function createCommitter({ file, path, sync, log }: CommitterOptions): Co
   });
 
   /** Whether this very commit is the last one: another process's may have the same version. */
-  const isVisible = (wanted: number, head: string): boolean => {
-    root.resetReadTxn();
-    const entry = meta.getEntry(HEAD);
-    return entry?.version === wanted && entry.value === head;
+  const isLast = ({ wanted, head }: Commit): boolean => {
+    try {
+      root.resetReadTxn();
+      const entry = meta.getEntry(HEAD);
+      return entry?.version === wanted && entry.value === head;
+    } catch {
+      // After some failures lmdb reads no more; what became of the commit is told by its end.
+      return false;
+    }
   };
 
   const breakWith = (error: SessionRelayError): SessionRelayError => {
@@ -63,26 +86,22 @@ export function createCommitter({ file, path, sync, log }: CommitterOptions): Co
     return broken;
   };
 
-  /** What became of a commit, once it has been flushed. */
-  const follow = async (
-    done: Promise<boolean>,
-    wanted: number,
-    head: string,
-  ): Promise<SessionRelayError | undefined> => {
+  /** What became of a commit, once it has been flushed. Never rejects. */
+  const follow = async (commit: Commit, done: Promise<boolean>): Promise<SessionRelayError | undefined> => {
     try {
       if (!(await done)) return breakWith(fenced(path));
       if (sync === 'always') await root.flushed;
       return undefined;
     } catch (thrown) {
       const cause = await reasonOf(thrown);
-      if (isVisible(wanted, head)) return breakWith(notFlushed(path, cause));
-      suspect = true;
+      if (commit.seen || isLast(commit)) return breakWith(notFlushed(path, cause));
+      suspect = { cause };
       return notWritten(path, cause);
     }
   };
 
   /** Resolves when the commit can be seen, or has ended: whichever comes first. */
-  const seen = (ended: Promise<void>, wanted: number, head: string): Promise<void> =>
+  const seen = (commit: Commit, ended: Promise<void>): Promise<void> =>
     new Promise((resolve) => {
       const stop = (): void => {
         clearInterval(timer);
@@ -90,7 +109,9 @@ export function createCommitter({ file, path, sync, log }: CommitterOptions): Co
         resolve();
       };
       const look = (): void => {
-        if (isVisible(wanted, head)) stop();
+        if (!isLast(commit)) return;
+        commit.seen = true;
+        stop();
       };
       const timer = setInterval(look, LOOK_MS);
       looks.add(look);
@@ -98,40 +119,44 @@ export function createCommitter({ file, path, sync, log }: CommitterOptions): Co
     });
 
   /** After a failure: a transaction that writes nothing shows whether lmdb can go on, and ends what waits within it. */
-  const recover = async (): Promise<void> => {
+  const recover = async (cause: unknown): Promise<void> => {
     try {
       root.transactionSync(() => undefined);
-      await meta.ifVersion(HEAD, NEVER, () => undefined);
-      suspect = false;
-    } catch (thrown) {
-      throw breakWith(notFlushed(path, thrown));
+    } catch {
+      throw breakWith(notFlushed(path, cause));
     }
+    await meta.ifVersion(HEAD, NEVER, () => undefined);
+    suspect = undefined;
   };
 
   return {
-    async commit(head, write) {
-      if (suspect && broken === undefined) await recover();
+    async commit(prepare) {
+      if (suspect !== undefined && broken === undefined) await recover(suspect.cause);
       while (unflushed.size >= MAX_UNFLUSHED) await Promise.race(unflushed);
       if (broken !== undefined) throw broken;
-      const wanted = version + 1;
+      const { head, write } = prepare();
+      const commit: Commit = { wanted: version + 1, head, seen: false };
       const done = meta.ifVersion(HEAD, version, () => {
         write();
-        void meta.put(HEAD, head, wanted);
+        void meta.put(HEAD, head, commit.wanted);
       });
       let failure: SessionRelayError | undefined;
-      const ended: Promise<void> = follow(done, wanted, head).then((error) => {
+      const ended: Promise<void> = follow(commit, done).then((error) => {
         failure = error;
         unflushed.delete(ended);
       });
       unflushed.add(ended);
-      await (sync === 'always' ? ended : seen(ended, wanted, head));
+      await (sync === 'always' ? ended : seen(commit, ended));
       if (failure !== undefined) throw failure;
-      version = wanted;
+      version = commit.wanted;
     },
     async settled() {
-      await Promise.all(unflushed);
+      const over = new AbortController();
+      const late = pause(SETTLE_MS, undefined, { signal: over.signal }).catch(() => undefined);
+      await Promise.race([Promise.all(unflushed), late]);
+      over.abort();
       // Otherwise lmdb's own close waits for a flush that will never come.
-      if (suspect && broken === undefined) await recover().catch(() => undefined);
+      if (suspect !== undefined && broken === undefined) await recover(suspect.cause).catch(() => undefined);
     },
   };
 }
@@ -168,11 +193,8 @@ function isWriter(value: unknown): value is Writer {
 /** Why lmdb's writer failed; its first error says only that it did, and carries a promise of the reason. */
 async function reasonOf(thrown: unknown): Promise<unknown> {
   if (!(thrown instanceof Error && 'commitError' in thrown && thrown.commitError instanceof Promise)) return thrown;
-  const reason = thrown.commitError.then(
-    () => thrown,
-    (why: unknown) => why,
-  );
-  return Promise.race([reason, pause(REASON_MS, thrown)]);
+  const reason = thrown.commitError.catch((why: unknown) => why);
+  return Promise.race([reason, pause(REASON_MS, 'lmdb does not say why')]);
 }
 
 function fenced(path: string): SessionRelayError {

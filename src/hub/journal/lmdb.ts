@@ -98,11 +98,14 @@ export function createLmdbJournal(options: LmdbJournalOptions): Journal {
   const append = async (batch: JournalBatch): Promise<void> => {
     const journal = mustBeOpen();
     const { file, position } = journal;
-    mustFollow(batch.events, position, (key) => file.keys.doesExist(nameKey(key)));
-    const rows = rowsOf(batch, file, position);
-    const bytes = journal.bytes + rows.bytes;
     const next = { ...position, offset: position.offset + batch.events.length };
-    await journal.committer.commit(headText(next, bytes), rows.write);
+    let { bytes } = journal;
+    await journal.committer.commit(() => {
+      mustFollow(batch.events, position, (key) => file.keys.doesExist(nameKey(key)));
+      const rows = rowsOf(batch, file, position);
+      bytes += rows.bytes;
+      return { head: headText(next, bytes), write: rows.write };
+    });
     journal.position = next;
     journal.bytes = bytes;
   };
@@ -111,34 +114,27 @@ export function createLmdbJournal(options: LmdbJournalOptions): Journal {
   const dropSome = async (nowMs: number): Promise<boolean> => {
     const journal = mustBeOpen();
     const { file, position } = journal;
-    const dropped: { readonly cursor: string; readonly key: string; readonly bytes: number }[] = [];
-    let left = journal.bytes;
-    for (const { cursor, text } of scan(journal, position.floor, DROPPED_AT_ONCE)) {
-      const event = eventOf(path, cursor, text);
-      if (Date.parse(event.time) >= nowMs - retention.maxAgeMs && left <= retention.maxBytes) break;
-      const bytes = weightOf(text, event.key);
-      left -= bytes;
-      dropped.push({ cursor, key: event.key, bytes });
-    }
-    const last = dropped.at(-1);
-    if (last === undefined) return false;
+    const { events, floor, bytes } = droppable(journal, path, nowMs, retention);
+    if (events.length === 0) return false;
     // It is not said to be held from here on: while it goes, and until it is known to be still there.
-    const next = { ...position, floor: last.cursor, dropped: true };
+    const next = { ...position, floor, dropped: true };
     journal.position = next;
     try {
-      await journal.committer.commit(headText(next, left), () => {
-        for (const { cursor, key } of dropped) {
-          const { epoch, offset } = cursorOf(cursor);
-          void file.events.remove(eventKey(epoch, offset));
-          void file.keys.remove(nameKey(key));
-        }
-      });
-      journal.bytes = left;
+      await journal.committer.commit(() => ({
+        head: headText(next, bytes),
+        write() {
+          for (const { at, key } of events) {
+            void file.events.remove(at);
+            void file.keys.remove(key);
+          }
+        },
+      }));
+      journal.bytes = bytes;
     } catch (thrown) {
       journal.position = position;
       throw thrown;
     }
-    return dropped.length === DROPPED_AT_ONCE;
+    return events.length === DROPPED_AT_ONCE;
   };
 
   const truncate = async (nowMs: number): Promise<string> => {
@@ -301,6 +297,31 @@ function* scan(
     limit,
   });
   for (const { key, value } of range) yield { cursor: cursorOfKey(key) ?? '', text: value };
+}
+
+/** The oldest events that retention does not keep, so many at most; and what is left without them. */
+function droppable(
+  journal: Opened,
+  path: string,
+  nowMs: number,
+  { maxAgeMs, maxBytes }: Retention,
+): {
+  readonly events: readonly { readonly at: Buffer; readonly key: Buffer }[];
+  readonly floor: string;
+  readonly bytes: number;
+} {
+  const events: { readonly at: Buffer; readonly key: Buffer }[] = [];
+  let { bytes } = journal;
+  let { floor } = journal.position;
+  for (const { cursor, text } of scan(journal, floor, DROPPED_AT_ONCE)) {
+    const { key, time } = eventOf(path, cursor, text);
+    if (Date.parse(time) >= nowMs - maxAgeMs && bytes <= maxBytes) break;
+    const { epoch, offset } = cursorOf(cursor);
+    events.push({ at: eventKey(epoch, offset), key: nameKey(key) });
+    bytes -= weightOf(text, key);
+    floor = cursor;
+  }
+  return { events, floor, bytes };
 }
 
 function eventOf(path: string, cursor: string, text: string): SessionEvent {
