@@ -1,5 +1,9 @@
+import { resolve } from 'node:path';
 import type { AuthOptions } from '../edge/auth.js';
+import type { Journal } from '../hub/journal/journal.js';
+import { createLmdbJournal } from '../hub/journal/lmdb.js';
 import { createMemoryJournal } from '../hub/journal/memory.js';
+import type { Log } from '../net/log.js';
 import { type Relay, startRelay } from '../relay.js';
 import { realPorts } from '../venues/ports.js';
 import type { Venue } from '../venues/venue.js';
@@ -18,7 +22,6 @@ export function startConfigured(
 ): Promise<Relay> {
   const log = createLog(config.log.level, stderr);
   const { handshakeTimeout, stall, ...limits } = config.limits;
-  const { retention } = config.journal;
   const { host, port, transport } = config.listen;
   const venues = config.sources.map(({ module, options }) => module.create(options, realPorts(log)));
   return listening(
@@ -28,12 +31,20 @@ export function startConfigured(
       listen: { host, port },
       auth: everyCommand ? { mode: 'none', commands: commandsOf(venues) } : authOptions(config),
       limits: { ...limits, handshakeTimeoutMs: handshakeTimeout, stallMs: stall },
-      journal: createMemoryJournal({ retention: { maxAgeMs: retention.maxAge, maxBytes: retention.maxBytes } }),
+      journal: journalOf(config, log),
       ...(transport === 'auto' ? {} : { transport }),
       drainTimeoutMs: config.drain.timeout,
       log,
     }),
   );
+}
+
+function journalOf({ journal }: RelayConfig, log: Log): Journal {
+  const { engine, path, sync } = journal;
+  const retention = { maxAgeMs: journal.retention.maxAge, maxBytes: journal.retention.maxBytes };
+  return engine === 'memory'
+    ? createMemoryJournal({ retention })
+    : createLmdbJournal({ path: resolve(path), sync, retention, log });
 }
 
 /** Each command by name: `*` in a grant would mean the reading ones alone. */
