@@ -12,6 +12,8 @@ const FILE = 'journal.mdb';
 /** A journal is made under this name and gets its own once it is whole: one without contents is a damaged one. */
 const NEW_FILE = 'new.mdb';
 const LOCK_SUFFIX = '-lock';
+/** What lmdb's lock file takes for its readers, and some more. */
+const LOCK_BYTES = 12_288;
 const FOLDER_MODE = 0o700;
 const FILE_MODE = 0o600;
 const WRITABLE_BY_OTHERS = 0o022;
@@ -48,6 +50,7 @@ export async function openLmdbFile(path: string, log: Log): Promise<LmdbFile> {
   try {
     const file = join(path, FILE);
     if (!(await exists(file))) await create(lmdb, path);
+    await makeLockFile(file);
     await tighten(file);
     await look(file, path);
     const root = openRoot(lmdb, file);
@@ -95,6 +98,7 @@ async function prepareFolder(path: string, log: Log): Promise<void> {
 async function create(lmdb: Lmdb, path: string): Promise<void> {
   const file = join(path, NEW_FILE);
   await remove(file);
+  await makeLockFile(file);
   const root = openRoot(lmdb, file);
   try {
     const meta = openMeta(root, true);
@@ -126,9 +130,24 @@ async function remove(file: string): Promise<void> {
   await rm(file + LOCK_SUFFIX, { force: true });
 }
 
+/**
+ * LMDB makes its lock file without contents and maps it, and a page that the disk then has no room for ends the process
+ * by a signal. Written beforehand it has its room, or the error is one that can be told.
+ */
+async function makeLockFile(file: string): Promise<void> {
+  const lock = await openFile(file + LOCK_SUFFIX, 'a', FILE_MODE);
+  try {
+    if ((await lock.stat()).size >= LOCK_BYTES) return;
+    await lock.truncate();
+    await lock.writeFile(Buffer.alloc(LOCK_BYTES));
+  } finally {
+    await lock.close();
+  }
+}
+
 async function tighten(file: string): Promise<void> {
   await chmod(file, FILE_MODE);
-  if (await exists(file + LOCK_SUFFIX)) await chmod(file + LOCK_SUFFIX, FILE_MODE);
+  await chmod(file + LOCK_SUFFIX, FILE_MODE);
 }
 
 async function look(file: string, path: string): Promise<void> {
