@@ -25,6 +25,9 @@ import { VERSION } from './version.js';
 export type { AuthOptions } from './edge/auth.js';
 export type { Limits } from './edge/limits.js';
 export type { Ending } from './hub/hub.js';
+export type { Journal, Retention } from './hub/journal/journal.js';
+export { createLmdbJournal, type LmdbJournalOptions } from './hub/journal/lmdb.js';
+export { createMemoryJournal } from './hub/journal/memory.js';
 export type { Listening, Transport } from './transports/transport.js';
 
 /** A relay put together in one process: venues → hub → bus → edge and HTTP → transport. */

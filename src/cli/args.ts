@@ -90,6 +90,12 @@ export function hostOf(text: string): string {
   return host;
 }
 
+/** A folder for the journal. */
+export function folderOf(text: string): string {
+  if (text === '') throw usageError('--data: a folder is missing');
+  return text;
+}
+
 /** Resolves when the signal is aborted. */
 export function aborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();

@@ -1,6 +1,10 @@
+import { resolve } from 'node:path';
 import type { AuthOptions } from '../edge/auth.js';
 import { asSessionRelayError } from '../errors.js';
+import type { Journal } from '../hub/journal/journal.js';
+import { createLmdbJournal } from '../hub/journal/lmdb.js';
 import { createMemoryJournal } from '../hub/journal/memory.js';
+import type { Log } from '../net/log.js';
 import { type Relay, startRelay } from '../relay.js';
 import { realPorts } from '../venues/ports.js';
 import type { Venue } from '../venues/venue.js';
@@ -24,7 +28,6 @@ export async function startConfigured(
 ): Promise<Relay | undefined> {
   const log = createLog(config.log.level, stderr);
   const { handshakeTimeout, stall, ...limits } = config.limits;
-  const { retention } = config.journal;
   const { host, port, transport } = config.listen;
   const venues = config.sources.map(({ module, options }) => module.create(options, realPorts(log)));
   const started = listening(
@@ -35,7 +38,7 @@ export async function startConfigured(
       listen: { host, port },
       auth: everyCommand ? { mode: 'none', commands: commandsOf(venues) } : authOptions(config),
       limits: { ...limits, handshakeTimeoutMs: handshakeTimeout, stallMs: stall },
-      journal: createMemoryJournal({ retention: { maxAgeMs: retention.maxAge, maxBytes: retention.maxBytes } }),
+      journal: journalOf(config, log),
       ...(transport === 'auto' ? {} : { transport }),
       drainTimeoutMs: config.drain.timeout,
       log,
@@ -47,6 +50,14 @@ export async function startConfigured(
     if (signal.aborted && asSessionRelayError(thrown).code === 'closed') return undefined;
     throw thrown;
   }
+}
+
+function journalOf({ journal }: RelayConfig, log: Log): Journal {
+  const { engine, path, sync } = journal;
+  const retention = { maxAgeMs: journal.retention.maxAge, maxBytes: journal.retention.maxBytes };
+  return engine === 'memory'
+    ? createMemoryJournal({ retention })
+    : createLmdbJournal({ path: resolve(path), sync, retention, log });
 }
 
 /** Each command by name: `*` in a grant would mean the reading ones alone. */

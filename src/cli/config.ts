@@ -53,7 +53,8 @@ export function loadConfig(file: string, options: LoadOptions): RelayConfig {
 export function parseConfig(text: string, options: LoadOptions & { readonly file: string }): RelayConfig {
   const { file, env, flags = {}, insecure = false } = options;
   const { raw, lineOf, missing } = readDocument(text, file, env);
-  const { settings, origins, unknown } = overlay(raw, env, flags);
+  const { settings: given, origins, unknown } = overlay(raw, env, flags);
+  const settings = origins.has('journal.path') ? given : withJournalPath(given, file);
 
   const problems: ConfigProblem[] = unknown.map((name) => ({
     key: name,
@@ -87,6 +88,8 @@ export function parseConfig(text: string, options: LoadOptions & { readonly file
 
   const parsed = relaySchema.safeParse(settings);
   if (!parsed.success) noteIssues(parsed.error.issues, []);
+  if (flags['journal.path'] !== undefined && record(settings.journal).engine === 'memory')
+    note(['journal', 'path'], 'journal.engine is memory, which keeps nothing there: leave one of the two out');
   const sources = parseSources(settings.sources, file, note, noteIssues);
   const { anyHost, auth } = checkTogether(settings, { file, insecure }, note);
   if (problems.length > 0 || !parsed.success) {
@@ -191,6 +194,13 @@ function withCaRead(
   return entry;
 }
 
+/** Where the journal is: a relative path of the file counts from its folder, wherever the relay is started. */
+function withJournalPath(settings: Readonly<Record<string, unknown>>, file: string): Readonly<Record<string, unknown>> {
+  const { journal } = settings;
+  if (!isRecord(journal) || typeof journal.path !== 'string' || journal.path === '') return settings;
+  return { ...settings, journal: { ...journal, path: resolve(dirname(file), journal.path) } };
+}
+
 /** The users' file is read again while the relay runs; its path counts from the configuration's folder. */
 function withUsersFile(entry: Readonly<Record<string, unknown>>, file: string): Readonly<Record<string, unknown>> {
   const { usersFile } = entry;
@@ -215,13 +225,6 @@ function checkTogether(
   { file, insecure }: { readonly file: string; readonly insecure: boolean },
   note: Note,
 ): { readonly anyHost: boolean; readonly auth?: AuthSettings } {
-  const engine = relaySchema.shape.journal.unwrap().shape.engine.safeParse(record(settings.journal).engine).data;
-  if (engine === 'lmdb') {
-    note(
-      ['journal', 'engine'],
-      'lmdb is not available in this version: say memory, or leave it out (memory is the default). What it holds does not survive a restart',
-    );
-  }
   const host = relaySchema.shape.listen.unwrap().shape.host.safeParse(record(settings.listen).host).data;
   const mode = settings.auth === undefined ? 'none' : record(settings.auth).mode;
   const isOpen = mode === 'none' && host !== undefined && !isLoopback(host);

@@ -1,7 +1,10 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { simulators } from '../simulators/index.js';
 import type { Simulator } from '../simulators/simulator.js';
-import { hostOf, parseFlags, portOf, type Subcommand, seedOf, usageError } from './args.js';
+import { folderOf, hostOf, parseFlags, portOf, type Subcommand, seedOf, usageError } from './args.js';
 import { startConfigured } from './assemble.js';
 import { isLoopback, parseConfig } from './config.js';
 import { runServer } from './server.js';
@@ -13,7 +16,7 @@ const DRAIN = '5s';
 
 export const demoCommand: Subcommand = {
   name: 'demo',
-  usage: '[--port 8080] [--host 127.0.0.1] [--scenario NAME] [--seed N]',
+  usage: '[--port 8080] [--host 127.0.0.1] [--scenario NAME] [--seed N] [--data DIR]',
   summary: 'The relay with all simulators behind it, playing a scripted day of incidents.',
   async run(args, context) {
     const { values } = parseFlags(
@@ -23,6 +26,7 @@ export const demoCommand: Subcommand = {
         host: { type: 'string', default: '127.0.0.1' },
         scenario: { type: 'string', default: DEFAULT_SCENARIO },
         seed: { type: 'string', default: String(DEFAULT_SEED) },
+        data: { type: 'string' },
       },
       { least: 0, most: 0 },
     );
@@ -33,6 +37,7 @@ export const demoCommand: Subcommand = {
     const port = portOf(values.port);
     const seed = seedOf(values.seed);
     const { scenario } = values;
+    const data = values.data === undefined ? temporaryFolder() : { path: resolve(folderOf(values.data)), remove() {} };
     const running: Simulator[] = [];
     try {
       for (const start of Object.values(simulators)) running.push(await start({ seed, scenario }));
@@ -40,6 +45,7 @@ export const demoCommand: Subcommand = {
         stringify({
           listen: { host, port },
           drain: { timeout: DRAIN },
+          journal: { path: data.path },
           log: { level: 'warn' },
           sources: running.map(({ source }) => source),
         }),
@@ -56,7 +62,19 @@ export const demoCommand: Subcommand = {
         extra: { scenario, seed, simulators: simulated },
       });
     } finally {
+      data.remove();
       await Promise.all(running.map((simulator) => simulator.close()));
     }
   },
 };
+
+/** A fresh folder that goes with the process, by whichever of its ends but `kill -9`. */
+function temporaryFolder(): { readonly path: string; readonly remove: () => void } {
+  const path = mkdtempSync(join(tmpdir(), 'session-relay-demo-'));
+  const remove = (): void => {
+    process.off('exit', remove);
+    rmSync(path, { recursive: true, force: true });
+  };
+  process.on('exit', remove);
+  return { path, remove };
+}

@@ -148,23 +148,33 @@ const limits = z
 const journal = z
   .strictObject({
     engine: z
-      .enum(['memory', 'lmdb'])
-      .default('memory')
-      .describe('`memory`: gone with the process. `lmdb` is not available in this version.'),
-    path: z.string().min(1).default('./data').describe('Where a durable engine keeps its files.'),
+      .enum(['lmdb', 'memory'])
+      .default('lmdb')
+      .describe('`lmdb`: on disk, survives restarts and `kill -9`. `memory`: gone with the process.'),
+    path: z
+      .string()
+      .min(1, 'is empty')
+      .default('./data')
+      .describe(
+        "The folder of `lmdb`, for one relay at a time; never on a network file system. A relative one counts from the configuration's folder; --data and the default from the working directory.",
+      ),
     sync: z
       .enum(['interval', 'always'])
       .default('interval')
-      .describe('When a durable engine flushes: at intervals, or before every answer.'),
+      .describe(
+        '`interval`: told once it survives the process, flushed at once in the background; a power cut takes back what was not flushed yet. `always`: told once it is flushed.',
+      ),
     retention: z
       .strictObject({
         maxAge: some.default(7 * 86_400_000).describe('Older events are dropped.'),
-        maxBytes: frameSize.default(256 * 1024 ** 2).describe('The oldest events are dropped beyond it.'),
+        maxBytes: frameSize
+          .default(256 * 1024 ** 2)
+          .describe('The oldest events are dropped beyond it. The file of `lmdb` does not shrink by it.'),
       })
       .prefault({})
-      .describe('How much can be replayed.'),
+      .describe('How much can be replayed. States and what sources remember stay.'),
   })
-  .describe('What was said, for replay.');
+  .describe('What was said, for replay and for the next start.');
 
 export const relaySchema = z.strictObject({
   listen: listen.prefault({}),

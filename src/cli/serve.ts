@@ -1,11 +1,11 @@
-import { hostOf, parseFlags, portOf, type Subcommand, usageError } from './args.js';
+import { folderOf, hostOf, parseFlags, portOf, type Subcommand, usageError } from './args.js';
 import { startConfigured } from './assemble.js';
 import { loadConfig } from './config.js';
 import { runServer } from './server.js';
 
 export const serveCommand: Subcommand = {
   name: 'serve',
-  usage: '--config FILE [--host H] [--port N] [--insecure]',
+  usage: '--config FILE [--host H] [--port N] [--data DIR] [--insecure]',
   summary: 'The relay on real venues. Prints one JSON line when it listens; logs to stderr; SIGTERM drains.',
   async run(args, context) {
     const { values } = parseFlags(
@@ -14,6 +14,7 @@ export const serveCommand: Subcommand = {
         config: { type: 'string' },
         host: { type: 'string' },
         port: { type: 'string' },
+        data: { type: 'string' },
         insecure: { type: 'boolean', default: false },
       },
       { least: 0, most: 0 },
@@ -25,6 +26,7 @@ export const serveCommand: Subcommand = {
       flags: {
         ...(values.host === undefined ? {} : { 'listen.host': hostOf(values.host) }),
         ...(values.port === undefined ? {} : { 'listen.port': String(portOf(values.port)) }),
+        ...(values.data === undefined ? {} : { 'journal.path': folderOf(values.data) }),
       },
     });
     const relay = await startConfigured(config, context);

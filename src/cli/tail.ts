@@ -2,12 +2,12 @@ import { compareCursors, parseCursor } from '../model/cursor.js';
 import { safetyLevel, sessionEvent } from '../model/event.js';
 import { fold, isSessionState } from '../model/fold.js';
 import type { State } from '../model/session.js';
+import { state as stateSchema } from '../model/state-schema.js';
 import { hasSnapshot, patternProblem } from '../model/subject.js';
 import { type CommandContext, parseFlags, type Subcommand, usageError } from './args.js';
 import { type FollowHandlers, follow, type RelayedEvent } from './follow.js';
 import { levelColour, type Paint, painter, printable } from './paint.js';
 import { relayOrigin, tokenOf } from './relay-url.js';
-import { state as stateSchema } from './state-schema.js';
 
 const EXIT_UNREACHABLE = 3;
 

@@ -40,7 +40,12 @@ describe('a right configuration', () => {
     const config = parse(SOURCES);
     expect(config.listen).toEqual({ host: '127.0.0.1', port: 8080, transport: 'auto' });
     expect(config.auth).toEqual({ mode: 'none' });
-    expect(config.journal.engine).toBe('memory');
+    expect(config.journal).toEqual({
+      engine: 'lmdb',
+      path: './data',
+      sync: 'interval',
+      retention: { maxAge: 7 * 86_400_000, maxBytes: 256 * 1024 ** 2 },
+    });
     expect(config.drain.timeout).toBe(20_000);
     expect(config.limits).toMatchObject({ maxConnections: 100_000, handshakeTimeout: 10_000, stall: 30_000 });
     expect(config.sources.map(({ module, id }) => `${module.venue}.${id}`)).toEqual(['deribit.main']);
@@ -183,10 +188,11 @@ describe('what is wrong is said with its line and key', () => {
       'relay.yaml:4: listen.host: 0.0.0.0 can be reached from other machines and auth.mode is none: configure auth, listen on 127.0.0.1, or say --insecure',
     ],
     [
-      'a durable journal',
-      `journal:\n  engine: lmdb\n  path: ./data\n${SOURCES}`,
-      'relay.yaml:2: journal.engine: lmdb is not available in this version: say memory, or leave it out (memory is the default). What it holds does not survive a restart',
+      'an engine that is none',
+      `journal:\n  engine: sqlite\n  path: ./data\n${SOURCES}`,
+      'relay.yaml:2: journal.engine: expected one of "lmdb"|"memory"',
     ],
+    ['no folder for the journal', `journal: { path: "" }\n${SOURCES}`, 'relay.yaml:1: journal.path: is empty'],
     [
       'a digest that is none',
       `${SOURCES}auth:\n  mode: keys\n  keys:\n    - { name: a, sha256: ABC, channels: [">"] }\n`,
@@ -275,7 +281,7 @@ describe('what is wrong is said with its line and key', () => {
     const text = `listen:
   host: 0.0.0.0
   prot: 1
-journal: { engine: lmdb }
+journal: { engine: paper }
 sources:
   - venue: tradernet
     id: desk
@@ -399,6 +405,27 @@ describe('precedence: flags, environment, file, defaults', () => {
     expect(journal.retention.maxAge).toBe(7_200_000);
     expect(auth).toEqual({ mode: 'jwt', secret: 's'.repeat(32) });
     expect(log.level).toBe('warn');
+  });
+
+  test('the journal’s folder counts from the file’s where the file says it, else from where the relay is started', () => {
+    const text = `${SOURCES}journal: { path: here/data }\n`;
+    const where = (options: Options = {}): string =>
+      parse(text, { file: '/etc/relay/relay.yaml', ...options }).journal.path;
+    expect(where()).toBe('/etc/relay/here/data');
+    expect(where({ env: { SESSION_RELAY_JOURNAL_PATH: 'there' } })).toBe('there');
+    expect(where({ env: { SESSION_RELAY_JOURNAL_PATH: 'there' }, flags: { 'journal.path': 'flagged' } })).toBe(
+      'flagged',
+    );
+    expect(parse(SOURCES).journal.path).toBe('./data');
+    expect(parse(`${SOURCES}journal: { path: /var/lib/relay }\n`).journal.path).toBe('/var/lib/relay');
+  });
+
+  test('a folder for a journal that keeps nothing there is a contradiction, where a flag names it', () => {
+    const text = `${SOURCES}journal: { engine: memory, path: ./data }\n`;
+    expect(problems(text)).toEqual([]);
+    expect(problems(text, { flags: { 'journal.path': 'data' } })).toEqual([
+      '--data: journal.engine is memory, which keeps nothing there: leave one of the two out',
+    ]);
   });
 
   test('what is wrong is laid at the door of the variable or flag that said it', () => {

@@ -1,8 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 
 /** The command line as users run it: the compiled one, each command a process of its own. */
@@ -12,6 +15,12 @@ const FIRST_INCIDENTS_MS = 30_000;
 /** Several processes start and end in one test, on a machine that may be slow. */
 const TEST_MS = 60_000;
 
+/** Where a process of these tests finds the system's temporary folder. */
+let temporary = '';
+beforeEach(() => {
+  temporary = mkdtempSync(join(tmpdir(), 'demo-'));
+});
+
 const children = new Set<ChildProcess>();
 afterEach(async () => {
   for (const child of children) {
@@ -20,6 +29,7 @@ afterEach(async () => {
     await once(child, 'exit');
   }
   children.clear();
+  rmSync(temporary, { recursive: true, force: true });
 });
 
 interface Running {
@@ -31,7 +41,8 @@ interface Running {
 }
 
 function run(...args: readonly string[]): Running {
-  const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const env = { ...process.env, TMPDIR: temporary };
+  const child = spawn(process.execPath, [main, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   children.add(child);
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -63,7 +74,7 @@ async function demo(...args: readonly string[]) {
   return { ...running, ...ready.parse(JSON.parse(await running.line())) };
 }
 
-const event = z.looseObject({ subject: z.string(), type: z.string() });
+const event = z.looseObject({ id: z.string(), subject: z.string(), type: z.string() });
 type Event = z.infer<typeof event>;
 /** Security sessions of the login that are there before the scenario opens one. */
 const SESSIONS_AT_FIRST = 2;
@@ -128,7 +139,9 @@ describe('session-relay demo', () => {
       const venue = new URL(simulators[0]?.url ?? '');
       const state: unknown = await (await fetch(`http://${venue.host}/_sim`)).json();
       expect(JSON.stringify(state)).toContain('"cause":"logout","cancelledOrders":[]');
+      expect(readdirSync(temporary)).toHaveLength(1);
       expect(await exited).toEqual([0, null]);
+      expect(readdirSync(temporary)).toEqual([]);
     },
     TEST_MS,
   );
@@ -145,8 +158,40 @@ describe('session-relay demo', () => {
       child.kill('SIGTERM');
       expect(await exited).toEqual([143, null]);
       expect(stderr()).toContain('SIGTERM again: ending now');
+      expect(readdirSync(temporary)).toEqual([]);
       tail.child.kill('SIGTERM');
       expect(await tail.exited).toEqual([0, null]);
+    },
+    TEST_MS,
+  );
+});
+
+describe('session-relay demo --data', () => {
+  test(
+    'keeps its journal there, also when it is killed: the next one goes on in a later epoch',
+    async () => {
+      const data = join(temporary, 'kept');
+      const first = await demo('--data', data);
+      const tail = run('tail', first.listening, '--since', '0-0', '--channel', 'deribit.>');
+      const seen: string[] = [];
+      await tailUntil(tail, (events) => {
+        seen.splice(0, seen.length, ...events.map(({ id }) => id));
+        return venuesOf(events, /^session\.opened$/).has('deribit');
+      });
+      first.child.kill('SIGKILL');
+      await first.exited;
+      const second = await demo('--data', data);
+      const again = run('tail', second.listening, '--since', '0-0', '--channel', 'deribit.>');
+      await tailUntil(again, (events) => {
+        const ids = events.map(({ id }) => id);
+        const isLater = ids.length > 0 && ids.at(-1)?.split('-')[0] !== seen[0]?.split('-')[0];
+        if (isLater) expect(ids.slice(0, seen.length)).toEqual(seen);
+        return isLater && venuesOf(events, /^session\.stale$/).has('deribit');
+      });
+      second.child.kill('SIGTERM');
+      again.child.kill('SIGTERM');
+      expect(await second.exited).toEqual([0, null]);
+      expect(readdirSync(temporary)).toEqual(['kept']);
     },
     TEST_MS,
   );

@@ -40,7 +40,9 @@ describe('the JSON Schema of the configuration', () => {
   test('says the defaults', () => {
     const found = new Map(keys(schema));
     expect(found.get('listen.port')).toMatchObject({ default: 8080 });
-    expect(found.get('journal.engine')).toMatchObject({ default: 'memory' });
+    expect(found.get('journal.engine')).toMatchObject({ default: 'lmdb', enum: ['lmdb', 'memory'] });
+    expect(found.get('journal.path')).toMatchObject({ default: './data' });
+    expect(found.get('journal.sync')).toMatchObject({ default: 'interval' });
     expect(found.get('drain.timeout')).toMatchObject({ default: 20_000 });
   });
 

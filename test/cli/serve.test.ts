@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -25,7 +25,8 @@ afterEach(async () => {
 
 function configured(config: object): string {
   const file = join(folder, 'relay.yaml');
-  writeFileSync(file, stringify(config));
+  // Beside the file, as a relative path of a configuration is.
+  writeFileSync(file, stringify({ ...('journal' in config ? {} : { journal: { path: 'data' } }), ...config }));
   return file;
 }
 
@@ -136,14 +137,14 @@ describe('serve', () => {
   });
 
   test('a configuration that is wrong is one message a problem and bad input; check says the same', async () => {
-    const file = configured({ listen: { host: '0.0.0.0' }, journal: { engine: 'lmdb' }, sources: [simulator.source] });
+    const file = configured({ listen: { host: '0.0.0.0' }, journal: { engine: 'tape' }, sources: [simulator.source] });
     const serve = cli(['serve', '--config', file]);
     const check = cli(['check', '--config', file]);
     expect([await serve.code, await check.code]).toEqual([2, 2]);
     expect(serve.stderr()).toBe(check.stderr());
     expect(serve.stderr().trimEnd().split('\n')).toEqual([
       expect.stringContaining(`session-relay: ${file}:2: listen.host: 0.0.0.0 can be reached`),
-      expect.stringContaining(`session-relay: ${file}:4: journal.engine: lmdb is not available`),
+      expect.stringContaining(`session-relay: ${file}:4: journal.engine: expected one of "lmdb"|"memory"`),
     ]);
   });
 
@@ -155,6 +156,80 @@ describe('serve', () => {
     const named = await connectSubscriber(`http://127.0.0.1:${port}`, { headers: { host: 'relay.test' } });
     await named.next('welcome');
     await named.close();
+  });
+});
+
+const page = z.looseObject({
+  events: z.array(z.looseObject({ id: z.string(), type: z.string() })),
+  complete: z.boolean(),
+});
+
+describe('serve with its journal', () => {
+  const data = () => join(folder, 'data');
+
+  test('what one run said the next one serves, and a subscriber resumes across the two', async () => {
+    const first = await serving({});
+    await sessionOpened(first.listening);
+    const subscriber = await connectSubscriber(first.listening);
+    await subscriber.request('subscribe', { channels: ['deribit.>'], since: '0-0' });
+    await subscriber.until(() => subscriber.events('deribit.>').some(({ type }) => type === 'session.opened'));
+    const since = subscriber.cursor('deribit.>');
+    const seen = subscriber.events('deribit.>').map(({ id }) => id);
+    await subscriber.close();
+    first.serve.stop();
+    expect(await first.serve.code).toBe(0);
+    const second = await serving({});
+    const resumed = await connectSubscriber(second.listening);
+    const { channels }: { channels: unknown } = await resumed.request('subscribe', { channels: ['deribit.>'], since });
+    expect(channels).toMatchObject([{ channel: 'deribit.>', recovered: true }]);
+    await resumed.until(() =>
+      resumed.events('deribit.>').some(({ type }) => /^session\.(opened|restored)$/.test(type)),
+    );
+    expect(resumed.losses).toEqual([]);
+    const answer = await fetch(`${second.listening}/v1/events?channel=deribit.>&since=0-0&limit=1000`);
+    const { events, complete } = page.parse(await answer.json());
+    expect(complete).toBe(true);
+    expect(events.map(({ id }) => id).slice(0, seen.length)).toEqual(seen);
+    expect(new Set(events.map(({ id }) => id.split('-')[0])).size).toBe(2);
+    expect(events.map(({ type }) => type)).toContain('session.stale');
+  });
+
+  test('--data says where, over the environment and the file', async () => {
+    const other = join(folder, 'elsewhere');
+    const { serve, listening: url } = await serving({}, '--data', other);
+    await sessionOpened(url);
+    serve.stop();
+    expect(await serve.code).toBe(0);
+    expect(existsSync(data())).toBe(false);
+    expect(readdirSync(other).toSorted()).toEqual(['journal.mdb', 'journal.mdb-lock']);
+  });
+
+  test('a second relay of the same journal says whose it is, and takes nothing of it', async () => {
+    const { listening: url } = await serving({});
+    await sessionOpened(url);
+    const second = cli(['serve', '--config', join(folder, 'relay.yaml'), '--port', '0']);
+    expect(await second.code).toBe(1);
+    expect(second.stdout()).toBe('');
+    expect(second.stderr()).toMatch(/^session-relay: the journal in .*data is held by .*\n$/);
+    expect((await fetch(`${url}/readyz`)).status).toBe(200);
+    expect(ends()).toEqual([]);
+  });
+
+  test('a journal that is damaged is one line on stderr and no start, never one without it', async () => {
+    mkdirSync(data());
+    writeFileSync(join(data(), 'journal.mdb'), 'no journal');
+    const serve = cli(['serve', '--config', configured({ sources: [simulator.source] }), '--port', '0']);
+    expect(await serve.code).toBe(1);
+    expect(serve.stdout()).toBe('');
+    expect(serve.stderr()).toMatch(/^session-relay: the journal in .*data is damaged: journal\.mdb: .*\n$/);
+  });
+
+  test('in memory nothing is written, where that is asked for', async () => {
+    const { serve, listening: url } = await serving({ journal: { engine: 'memory', path: 'data' } });
+    await sessionOpened(url);
+    serve.stop();
+    expect(await serve.code).toBe(0);
+    expect(existsSync(data())).toBe(false);
   });
 });
 

@@ -8,6 +8,8 @@ const NOT_SETTINGS = new Set(['SESSION_RELAY_TOKEN']);
 const SERVICE_LINK =
   /^SESSION_RELAY_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$/;
 export const SECTIONS = ['listen', 'auth', 'limits', 'journal', 'drain', 'log'] as const;
+/** Flags that have another name than the last part of the setting's path. */
+const FLAG_NAMES = new Map([['journal.path', '--data']]);
 /** Settings that are lists: the variable separates with commas. */
 const LISTS = new Set(['limits.origins', 'auth.commands']);
 
@@ -39,7 +41,7 @@ export function overlay(
     settings = withValue(settings, path, LISTS.has(dotted) ? value.split(',').map((one) => one.trim()) : value);
   }
   for (const [dotted, value] of Object.entries(flags)) {
-    origins.set(dotted, `--${dotted.split('.').at(-1) ?? dotted}`);
+    origins.set(dotted, FLAG_NAMES.get(dotted) ?? `--${dotted.split('.').at(-1) ?? dotted}`);
     settings = withValue(settings, dotted.split('.'), value);
   }
   return { settings, origins, unknown };

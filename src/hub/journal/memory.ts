@@ -4,12 +4,11 @@ import type { SessionEvent } from '../../model/event.js';
 import type { Json } from '../../model/json.js';
 import type { State } from '../../model/session.js';
 import type { Journal, JournalBatch, JournalPage, Retention } from './journal.js';
+import { epochsBefore, holdsCursor } from './position.js';
 
 const DEFAULT_RETENTION: Retention = { maxAgeMs: 7 * 86_400_000, maxBytes: 256 * 1024 * 1024 };
 /** What an event costs beside its JSON: object headers, the key's entry. An estimate. */
 const EVENT_OVERHEAD_BYTES = 400;
-/** The cursor before everything that was ever journaled: held as long as nothing was dropped. */
-const BEGINNING = '0-0';
 /** Dropped events leave a hole at the front of the list; it is closed when it is this long. */
 const COMPACT_AFTER = 4_096;
 
@@ -87,28 +86,14 @@ export function createMemoryJournal(options: { readonly retention?: Retention } 
     first = 0;
   };
 
-  /** Epochs of which nothing is held, and that lie before what is, are served no more. */
-  const forgetEpochs = (): void => {
-    const oldest = parseCursor(floor)?.epoch ?? 0;
-    for (const known of epochs.keys()) if (known < oldest) epochs.delete(known);
-  };
-
-  const holds = (cursor: string): boolean => {
-    if (cursor === BEGINNING) return !dropped;
-    const wanted = parseCursor(cursor);
-    if (wanted === undefined) return false;
-    const last = wanted.epoch === epoch ? offset : epochs.get(wanted.epoch);
-    if (last === undefined || wanted.offset > last) return false;
-    const oldest = parseCursor(floor);
-    return oldest === undefined || (wanted.epoch - oldest.epoch || wanted.offset - oldest.offset) >= 0;
-  };
+  const holds = (cursor: string): boolean => holdsCursor({ epoch, offset, floor, dropped, epochs }, cursor);
 
   return {
     open(nowMs) {
       if (isOpen) return Promise.reject(new SessionRelayError('journal_failed', 'the journal is open already'));
       isOpen = true;
       if (epoch > 0) epochs.set(epoch, offset);
-      forgetEpochs();
+      for (const forgotten of epochsBefore(floor, epochs.keys())) epochs.delete(forgotten);
       const isNew = epoch === 0;
       epoch = Math.max(epoch + 1, Math.floor(nowMs));
       offset = 0;

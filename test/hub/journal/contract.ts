@@ -1,14 +1,17 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Journal, JournalBatch, Retention } from '../../../src/hub/journal/journal.js';
+import type { Journal, Retention } from '../../../src/hub/journal/journal.js';
 import { compareCursors, formatCursor, parseCursor } from '../../../src/model/cursor.js';
-import { type SessionEvent, timestampOf } from '../../../src/model/event.js';
+import type { SessionEvent } from '../../../src/model/event.js';
 import type { Json } from '../../../src/model/json.js';
-import { type SessionState, type State, UNKNOWN_SAFETY } from '../../../src/model/session.js';
+import type { State } from '../../../src/model/session.js';
+import { batchOf, eventOf, readAll, START_MS, stateOf } from '../../support/journaled-events.js';
 
 /** How an engine is made for a test. */
 export interface JournalEngine {
   readonly name: string;
+  /** How often whatever can happen is tried; an engine on a disk is slower. */
+  readonly runs: number;
   /** An empty journal that is not open. */
   create(retention: Retention): Promise<Journal>;
   /** The same contents in another life, after `close`; not open. */
@@ -16,7 +19,6 @@ export interface JournalEngine {
   dispose(journal: Journal): Promise<void>;
 }
 
-const START_MS = Date.UTC(2026, 10, 23, 8, 0, 0);
 const ENDLESS: Retention = { maxAgeMs: 7 * 86_400_000, maxBytes: 1024 ** 3 };
 
 /** What every journal promises (`src/hub/journal/journal.ts`), as tests that each engine runs. */
@@ -139,7 +141,7 @@ export function describeJournal(engine: JournalEngine): void {
         const next = await engine.reopen(journal);
         const found = await next.open(START_MS + 1);
         expect(found.states).toEqual([]);
-        expect(found.memory.get('s')).toBeUndefined();
+        expect(found.memory.get('s') ?? new Map()).toEqual(new Map());
         expect((await next.read('0-0', 10)).events.map(({ id }) => id)).toEqual([`${epoch}-1`, `${epoch}-2`]);
       }),
     );
@@ -261,6 +263,99 @@ export function describeJournal(engine: JournalEngine): void {
         { maxAgeMs: 86_400_000, maxBytes: 64 * 1024 },
       ));
 
+    test('what retention drops is dropped in one call, however much it is, while events go on to come', () =>
+      withJournal(
+        async (journal) => {
+          const { epoch } = await journal.open(START_MS);
+          const offsets = Array.from({ length: 2_500 }, (_, index) => index + 1);
+          await journal.append(batchOf(epoch, offsets));
+          const truncated = journal.truncate(START_MS + 60_000);
+          const late = eventOf(epoch, 2_501, undefined, START_MS + 60_000);
+          await journal.append({ events: [late], states: new Map() });
+          expect(await truncated).toBe(`${epoch}-2500`);
+          expect(await readAll(journal)).toEqual([late]);
+          expect(offsets.some((offset) => journal.hasKey(eventOf(epoch, offset).key))).toBe(false);
+          await journal.close();
+          const next = await engine.reopen(journal);
+          await next.open(START_MS + 60_001);
+          expect([next.oldest(), await readAll(next)]).toEqual([`${epoch}-2500`, [late]]);
+        },
+        { maxAgeMs: 10_000, maxBytes: 1024 ** 3 },
+      ));
+
+    test('a page that retention overtakes has no hole that it does not tell', () =>
+      withJournal(
+        async (journal) => {
+          const { epoch } = await journal.open(START_MS);
+          await journal.append(
+            batchOf(
+              epoch,
+              Array.from({ length: 4_000 }, (_, index) => index + 1),
+            ),
+          );
+          let at = `${epoch}-0`;
+          let truncating: Promise<string> | undefined;
+          for (let more = true; more; ) {
+            const reading = journal.read(at, 3_000);
+            truncating ??= journal.truncate(START_MS + 60_000);
+            const page = await reading;
+            const offsets = page.events.map(({ id }) => parseCursor(id)?.offset ?? 0);
+            for (const [index, offset] of offsets.entries()) expect(offset).toBe((offsets[0] ?? 0) + index);
+            more = page.more;
+            // A page that is complete begins where the last one ended.
+            if (page.complete && offsets[0] !== undefined) expect(offsets[0]).toBe((parseCursor(at)?.offset ?? 0) + 1);
+            at = page.cursor;
+          }
+          await truncating;
+          expect((await journal.read(at, 10)).events).toEqual([]);
+          if (parseCursor(at)?.offset !== 4_000) expect((await journal.read(at, 10)).complete).toBe(false);
+        },
+        { maxAgeMs: 10_000, maxBytes: 1024 ** 3 },
+      ));
+
+    test('any text is a key, and anything of any size is kept', () =>
+      withJournal(async (journal) => {
+        const { epoch } = await journal.open(START_MS);
+        const keys = ['k'.repeat(5_000), 'k'.repeat(5_001), 'ключ/🔑', 'a\u0000b', '\u0000', ' '];
+        const events = keys.map((key, index) =>
+          eventOf(epoch, index + 1, key, START_MS, 'é🔑"\\\n'.repeat(index * 9_000)),
+        );
+        const state = stateOf('s'.repeat(3_000), formatCursor(epoch, 1));
+        const entries: { readonly [key: string]: Json } = {
+          ['m'.repeat(3_000)]: 'x'.repeat(2_000_000),
+          ['__proto__']: [1],
+          '': { a: null },
+        };
+        await journal.append({ events, states: new Map([[state.key, state]]), memory: new Map([['s.p', entries]]) });
+        expect(keys.map((key) => journal.hasKey(key))).toEqual(keys.map(() => true));
+        expect(journal.hasKey('k'.repeat(4_999))).toBe(false);
+        await journal.close();
+        const next = await engine.reopen(journal);
+        const found = await next.open(START_MS + 1);
+        expect(found.states).toEqual([state]);
+        expect(found.memory.get('s.p')).toEqual(new Map(Object.entries(entries)));
+        expect(await readAll(next)).toEqual(events);
+      }));
+
+    test('spaces and keys of memory are told apart, wherever one ends and the other begins', () =>
+      withJournal(async (journal) => {
+        await journal.open(START_MS);
+        const memory = new Map<string, { readonly [key: string]: Json }>([
+          ['a', { 'b.c': 1, '","': 2 }],
+          ['a.b', { c: 3 }],
+        ]);
+        await journal.append({ events: [], states: new Map(), memory });
+        await journal.append({ events: [], states: new Map(), memory: new Map([['a', { 'b.c': null }]]) });
+        await journal.close();
+        const next = await engine.reopen(journal);
+        expect((await next.open(START_MS + 1)).memory).toEqual(
+          new Map([
+            ['a', new Map([['","', 2]])],
+            ['a.b', new Map([['c', 3]])],
+          ]),
+        );
+      }));
+
     test('it is opened once at a time, and takes nothing while it is not open', () =>
       withJournal(async (journal) => {
         await expect(journal.append(batchOf(START_MS, [1]))).rejects.toMatchObject({ code: 'journal_failed' });
@@ -359,40 +454,8 @@ export function describeJournal(engine: JournalEngine): void {
             await engine.dispose(journal);
           }
         }),
-        { numRuns: 60 },
+        { numRuns: engine.runs },
       );
     });
   });
-}
-
-function batchOf(epoch: number, offsets: readonly number[], more: Partial<JournalBatch> = {}): JournalBatch {
-  return { events: offsets.map((offset) => eventOf(epoch, offset)), states: new Map(), ...more };
-}
-
-function eventOf(epoch: number, offset: number, key = `key-${epoch}-${offset}`, atMs = START_MS): SessionEvent {
-  return {
-    id: formatCursor(epoch, offset),
-    key,
-    source: '/deribit/main',
-    subject: 'deribit.main.relay',
-    type: 'session.restored',
-    time: timestampOf(atMs),
-    data: {},
-  };
-}
-
-function stateOf(session: string, cursor: string): SessionState {
-  return {
-    key: `deribit.main.${session}`,
-    venue: 'deribit',
-    source: 'main',
-    session,
-    kind: 'api',
-    role: 'watch',
-    status: 'active',
-    stale: false,
-    safety: UNKNOWN_SAFETY,
-    attributes: { name: session },
-    cursor,
-  };
 }

@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { environment, protectionScope, role, safetyLevel, sessionKind, timestamp, venueName } from '../model/event.js';
-import { json } from '../model/json.js';
-import type { State } from '../model/session.js';
+import { environment, protectionScope, role, safetyLevel, sessionKind, timestamp, venueName } from './event.js';
+import { json } from './json.js';
+import type { State } from './session.js';
 
-/** The state of PROTOCOL.md §3, as a relay sends it: what the command line folds events into. */
+/** The state of PROTOCOL.md §3, as a relay sends it: what the command line folds events into, and the durable journal reads back. */
 const base = {
   key: z.string(),
   venue: venueName,

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { state as stateSchema } from '../../src/cli/state-schema.js';
 import { EVENT_TYPES } from '../../src/model/event.js';
 import { fold } from '../../src/model/fold.js';
 import type { State } from '../../src/model/session.js';
+import { state as stateSchema } from '../../src/model/state-schema.js';
 import { anyHappening, journaled } from '../support/events.js';
 
 test('every state that events can make is read back from JSON as it was', () => {

@@ -1,0 +1,401 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { messageOf, SessionRelayError } from '../../errors.js';
+import { compareCursors, formatCursor } from '../../model/cursor.js';
+import type { SessionEvent } from '../../model/event.js';
+import type { Json } from '../../model/json.js';
+import type { State } from '../../model/session.js';
+import { state as stateSchema } from '../../model/state-schema.js';
+import { type Log, silentLog } from '../../net/log.js';
+import { type Committer, createCommitter } from './committer.js';
+import type { Journal, JournalBatch, JournalContents, JournalPage, Retention } from './journal.js';
+import { HEAD, type LmdbFile, openLmdbFile } from './lmdb-file.js';
+import { bootIdOfKernel } from './page-check.js';
+import { cursorOf, epochsBefore, holdsCursor, type Position } from './position.js';
+import {
+  cursorOfKey,
+  damaged,
+  epochKey,
+  epochOfKey,
+  eventKey,
+  type Head,
+  memoryKey,
+  memoryText,
+  nameKey,
+  parseEvent,
+  parseHead,
+  parseOffset,
+  parseRemembered,
+  parserOf,
+  weightOf,
+} from './records.js';
+
+const DEFAULT_RETENTION: Retention = { maxAgeMs: 7 * 86_400_000, maxBytes: 256 * 1024 * 1024 };
+/** Events of one transaction of retention: an append waits for one at most. */
+const DROPPED_AT_ONCE = 1_000;
+/** Events read between two turns of the event loop. */
+const READ_AT_ONCE = 500;
+
+export interface LmdbJournalOptions {
+  /** The folder that holds it. Made with rights for this user alone where it is missing; one relay at a time. */
+  readonly path: string;
+  /**
+   * `interval` (default): an append resolves once it survives the end of the process, and is flushed in the background
+   * at once; a power cut takes back what was not flushed yet. `always`: it resolves once it is flushed. Where the kernel
+   * does not tell its boot id, `always` is used whatever is asked for: LMDB could not tell a kill from a power cut.
+   */
+  readonly sync?: 'interval' | 'always';
+  /** Default 7 days and 256 MiB of events. */
+  readonly retention?: Retention;
+  readonly log?: Log;
+}
+
+/**
+ * A journal on disk, in LMDB: survives `kill -9` at any moment. The file does not shrink: what retention drops is room
+ * for what comes. Everything rejects with `journal_failed`, with the folder and what to do; `open` also with
+ * `not_available`.
+ */
+export function createLmdbJournal(options: LmdbJournalOptions): Journal {
+  const { path, retention = DEFAULT_RETENTION, log = silentLog } = options;
+  let opening = false;
+  let opened: Opened | undefined;
+  let tail: Promise<unknown> = Promise.resolve();
+  let truncating: Promise<string> | undefined;
+
+  /** One after another, in the order of the calls. */
+  const inTurn = <T>(task: () => Promise<T>): Promise<T> => {
+    const run = tail.then(task);
+    tail = run.catch(() => undefined);
+    return run;
+  };
+
+  const mustBeOpen = (): Opened => {
+    if (opened === undefined) throw notOpen();
+    return opened;
+  };
+
+  const guarded = async <T>(what: string, task: () => Promise<T>): Promise<T> => {
+    try {
+      return await task();
+    } catch (thrown) {
+      throw asJournalFailed(path, what, thrown);
+    }
+  };
+
+  const open = async (nowMs: number): Promise<JournalContents> => {
+    const sync = await syncFor(options.sync ?? 'interval', log);
+    const file = await openLmdbFile(path, log);
+    try {
+      const { position, bytes } = beginEpoch(file, path, nowMs);
+      const contents = readContents(file, path);
+      opened = { file, committer: createCommitter({ file, path, sync, log }), position, bytes };
+      return { epoch: position.epoch, ...contents };
+    } catch (thrown) {
+      await file.close();
+      throw thrown;
+    }
+  };
+
+  const append = async (batch: JournalBatch): Promise<void> => {
+    const journal = mustBeOpen();
+    const { file, position } = journal;
+    const next = { ...position, offset: position.offset + batch.events.length };
+    let { bytes } = journal;
+    await journal.committer.commit(() => {
+      mustFollow(batch.events, position, (key) => file.keys.doesExist(nameKey(key)));
+      const rows = rowsOf(batch, file, position);
+      bytes += rows.bytes;
+      return { head: headText(next, bytes), write: rows.write };
+    });
+    journal.position = next;
+    journal.bytes = bytes;
+  };
+
+  /** Drops a portion of what is not kept; whether there may be more. */
+  const dropSome = async (nowMs: number): Promise<boolean> => {
+    const journal = mustBeOpen();
+    const { file, position } = journal;
+    const { events, floor, bytes } = droppable(journal, path, nowMs, retention);
+    if (events.length === 0) return false;
+    // It is not said to be held from here on: while it goes, and until it is known to be still there.
+    const next = { ...position, floor, dropped: true };
+    journal.position = next;
+    try {
+      await journal.committer.commit(() => ({
+        head: headText(next, bytes),
+        write() {
+          for (const { at, key } of events) {
+            void file.events.remove(at);
+            void file.keys.remove(key);
+          }
+        },
+      }));
+      journal.bytes = bytes;
+    } catch (thrown) {
+      journal.position = position;
+      throw thrown;
+    }
+    return events.length === DROPPED_AT_ONCE;
+  };
+
+  const truncate = async (nowMs: number): Promise<string> => {
+    while (await inTurn(() => dropSome(nowMs)));
+    return mustBeOpen().position.floor;
+  };
+
+  const read = async (after: string, limit: number): Promise<JournalPage> => {
+    const journal = mustBeOpen();
+    const complete = holdsCursor(journal.position, after);
+    const events: SessionEvent[] = [];
+    let at = compareCursors(after, journal.position.floor) > 0 ? after : journal.position.floor;
+    for (;;) {
+      const wanted = Math.min(READ_AT_ONCE, limit - events.length);
+      const end = events.length + wanted;
+      let more = false;
+      for (const { cursor, text } of scan(journal, at, wanted + 1)) {
+        more = events.length === end;
+        if (more) break;
+        events.push(eventOf(path, cursor, text));
+        at = cursor;
+      }
+      const page = { events, cursor: events.at(-1)?.id ?? after, more, complete };
+      if (!more || events.length >= limit) return page;
+      await nextTurn();
+      if (opened !== journal) throw notOpen();
+      // Retention has overtaken it: that something is missing is for the next page to say.
+      if (compareCursors(at, journal.position.floor) < 0) return page;
+    }
+  };
+
+  return {
+    async open(nowMs) {
+      if (opening || opened !== undefined)
+        throw new SessionRelayError('journal_failed', `the journal in ${path} is open already`);
+      opening = true;
+      try {
+        return await guarded('opened', () => open(nowMs));
+      } finally {
+        opening = false;
+      }
+    },
+    append: (batch) => inTurn(() => guarded('written', () => append(batch))),
+    read: (after, limit) => guarded('read', () => read(after, limit)),
+    head() {
+      const { epoch, offset } = mustBeOpen().position;
+      return formatCursor(epoch, offset);
+    },
+    oldest: () => mustBeOpen().position.floor,
+    holds: (cursor) => opened !== undefined && holdsCursor(opened.position, cursor),
+    hasKey(key) {
+      try {
+        return mustBeOpen().file.keys.doesExist(nameKey(key));
+      } catch (thrown) {
+        throw asJournalFailed(path, 'read', thrown);
+      }
+    },
+    truncate(nowMs) {
+      truncating ??= guarded('truncated', () => truncate(nowMs)).finally(() => {
+        truncating = undefined;
+      });
+      return truncating;
+    },
+    close: () =>
+      inTurn(async () => {
+        const closing = opened;
+        opened = undefined;
+        await closing?.committer.settled();
+        await closing?.file.close();
+      }),
+  };
+}
+
+/** One life of a journal. */
+interface Opened {
+  readonly file: LmdbFile;
+  readonly committer: Committer;
+  /** What is committed, and said to be: reads never go beyond it, whatever the file holds already. */
+  position: Position;
+  /** What the events that are held weigh. */
+  bytes: number;
+}
+
+async function syncFor(asked: 'interval' | 'always', log: Log): Promise<'interval' | 'always'> {
+  if (asked === 'always' || process.platform !== 'linux' || (await bootIdOfKernel()) !== undefined) return asked;
+  log.warn('the kernel does not tell its boot id: the journal flushes every commit, as with journal.sync: always');
+  return 'always';
+}
+
+/** A new epoch, flushed before this returns: no cursor of it can be given twice, whatever ends the process. */
+function beginEpoch(file: LmdbFile, path: string, nowMs: number): { position: Position; bytes: number } {
+  const { root, meta } = file;
+  const found = meta.getEntry(HEAD);
+  const last = found === undefined ? undefined : parseHead(found.value);
+  if (found !== undefined && last === undefined) throw damaged(path, `its record ${HEAD} cannot be read`);
+  const epoch = Math.max((last?.epoch ?? 0) + 1, Math.floor(nowMs));
+  const floor = last?.floor ?? formatCursor(epoch, 0);
+  const epochs = readEpochs(file, path);
+  if (last !== undefined) epochs.set(last.epoch, last.offset);
+  const forgotten = epochsBefore(floor, epochs.keys());
+  for (const one of forgotten) epochs.delete(one);
+  const position = { epoch, offset: 0, floor, dropped: last?.dropped ?? false, epochs };
+  const bytes = last?.bytes ?? 0;
+  root.transactionSync(() => {
+    if (meta.getEntry(HEAD)?.version !== found?.version)
+      throw new SessionRelayError(
+        'journal_failed',
+        `another relay opens the journal in ${path} now: end one of the two`,
+      );
+    if (last !== undefined) void file.epochs.put(epochKey(last.epoch), String(last.offset));
+    for (const one of forgotten) void file.epochs.remove(epochKey(one));
+    void meta.put(HEAD, headText(position, bytes), (found?.version ?? 0) + 1);
+  });
+  return { position, bytes };
+}
+
+function readEpochs({ epochs }: LmdbFile, path: string): Map<number, number> {
+  const found = new Map<number, number>();
+  for (const { key, value } of epochs.getRange()) {
+    const epoch = epochOfKey(key);
+    const offset = parseOffset(value);
+    if (epoch === undefined || offset === undefined) throw damaged(path, 'what it keeps of its epochs cannot be read');
+    found.set(epoch, offset);
+  }
+  return found;
+}
+
+const parseState = parserOf<State>(stateSchema);
+
+function readContents({ states, memory }: LmdbFile, path: string): Omit<JournalContents, 'epoch'> {
+  const found: State[] = [];
+  for (const { key, value } of states.getRange()) {
+    const state = parseState(value);
+    if (state === undefined) throw damaged(path, `the state ${Buffer.from(key).toString()} cannot be read`);
+    found.push(state);
+  }
+  const remembered = new Map<string, Map<string, Json>>();
+  for (const { key, value: text } of memory.getRange()) {
+    const entry = parseRemembered(text);
+    if (entry === undefined)
+      throw damaged(path, `what is remembered under ${Buffer.from(key).toString()} cannot be read`);
+    const space = remembered.get(entry.space) ?? new Map<string, Json>();
+    remembered.set(entry.space, space.set(entry.key, entry.value));
+  }
+  return { states: found, memory: remembered };
+}
+
+/** The events that are held after a cursor, which is not before `floor`; so many at most. */
+function* scan(
+  { file, position }: Opened,
+  after: string,
+  limit: number,
+): Generator<{ readonly cursor: string; readonly text: string }> {
+  const { epoch, offset } = cursorOf(after);
+  const range = file.events.getRange({
+    start: eventKey(epoch, offset),
+    exclusiveStart: true,
+    end: eventKey(position.epoch, position.offset),
+    inclusiveEnd: true,
+    limit,
+  });
+  for (const { key, value } of range) yield { cursor: cursorOfKey(key) ?? '', text: value };
+}
+
+/** The oldest events that retention does not keep, so many at most; and what is left without them. */
+function droppable(
+  journal: Opened,
+  path: string,
+  nowMs: number,
+  { maxAgeMs, maxBytes }: Retention,
+): {
+  readonly events: readonly { readonly at: Buffer; readonly key: Buffer }[];
+  readonly floor: string;
+  readonly bytes: number;
+} {
+  const events: { readonly at: Buffer; readonly key: Buffer }[] = [];
+  let { bytes } = journal;
+  let { floor } = journal.position;
+  for (const { cursor, text } of scan(journal, floor, DROPPED_AT_ONCE)) {
+    const { key, time } = eventOf(path, cursor, text);
+    if (Date.parse(time) >= nowMs - maxAgeMs && bytes <= maxBytes) break;
+    const { epoch, offset } = cursorOf(cursor);
+    events.push({ at: eventKey(epoch, offset), key: nameKey(key) });
+    bytes -= weightOf(text, key);
+    floor = cursor;
+  }
+  return { events, floor, bytes };
+}
+
+function eventOf(path: string, cursor: string, text: string): SessionEvent {
+  const event = parseEvent(text, cursor);
+  if (event === undefined) throw damaged(path, `the event ${cursor} cannot be read`);
+  return event;
+}
+
+/** A batch that does not continue the epoch, or has a key that is held, would be told twice or out of order. */
+function mustFollow(
+  events: readonly SessionEvent[],
+  { epoch, offset }: Position,
+  isHeld: (key: string) => boolean,
+): void {
+  const fresh = new Set<string>();
+  for (const [index, { id, key }] of events.entries()) {
+    if (id !== formatCursor(epoch, offset + 1 + index))
+      throw new SessionRelayError('journal_failed', `the journal stands at ${epoch}-${offset}: ${id} does not follow`);
+    if (fresh.has(key) || isHeld(key))
+      throw new SessionRelayError('journal_failed', `the journal holds the key of ${id} already`);
+    fresh.add(key);
+  }
+}
+
+interface Rows {
+  /** What its events weigh. */
+  readonly bytes: number;
+  write(): void;
+}
+
+/** A batch as it goes into the file. Whatever may fail comes before the first write. */
+function rowsOf({ events, states, memory }: JournalBatch, file: LmdbFile, { epoch, offset }: Position): Rows {
+  let bytes = 0;
+  const eventRows = events.map((event, index) => {
+    const text = JSON.stringify(event);
+    bytes += weightOf(text, event.key);
+    return { at: eventKey(epoch, offset + 1 + index), text, key: nameKey(event.key) };
+  });
+  const rows = [...states].map(([key, state]) => ({
+    database: file.states,
+    key: nameKey(key),
+    text: state === null ? undefined : JSON.stringify(state),
+  }));
+  for (const [space, entries] of memory ?? []) {
+    for (const [key, value] of Object.entries(entries)) {
+      const text = value === null ? undefined : memoryText(space, key, value);
+      rows.push({ database: file.memory, key: memoryKey(space, key), text });
+    }
+  }
+  return {
+    bytes,
+    write() {
+      for (const { at, text, key } of eventRows) {
+        void file.events.put(at, text);
+        void file.keys.put(key, at);
+      }
+      for (const { database, key, text } of rows) {
+        if (text === undefined) void database.remove(key);
+        else void database.put(key, text);
+      }
+    },
+  };
+}
+
+function headText({ epoch, offset, floor, dropped }: Position, bytes: number): string {
+  return JSON.stringify({ epoch, offset, floor, dropped, bytes } satisfies Head);
+}
+
+function notOpen(): SessionRelayError {
+  return new SessionRelayError('journal_failed', 'the journal is not open');
+}
+
+function asJournalFailed(path: string, what: string, thrown: unknown): SessionRelayError {
+  if (thrown instanceof SessionRelayError) return thrown;
+  const message = `the journal in ${path} cannot be ${what}: ${messageOf(thrown)}`;
+  return new SessionRelayError('journal_failed', message, { cause: thrown });
+}
