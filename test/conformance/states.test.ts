@@ -142,7 +142,10 @@ describe.each(TRANSPORTS)('states mode over %s', (transport) => {
     }
     slow.socket.resume();
     // Its socket drains in real time, the flush that follows comes in virtual time.
-    const isNewest = (): boolean => n(tableOf(slow.messages, '>'), 'deribit.main.h') === ROUNDS;
+    const isNewest = (): boolean => {
+      const table = tableOf(slow.messages, '>');
+      return sessions.every((session) => n(table, `deribit.main.${session}`) === ROUNDS);
+    };
     for (let turn = 0; turn < 500 && !isNewest(); turn++) await clock.advance(25);
     expect(isNewest()).toBe(true);
     expect(framesOf(slow).length).toBeLessThan(framesOf(good).length);
