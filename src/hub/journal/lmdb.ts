@@ -1,33 +1,16 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { messageOf, SessionRelayError } from '../../errors.js';
-import { compareCursors, formatCursor } from '../../model/cursor.js';
+import { type Cursor, compareCursors, formatCursor } from '../../model/cursor.js';
 import type { SessionEvent } from '../../model/event.js';
-import type { Json } from '../../model/json.js';
-import type { State } from '../../model/session.js';
-import { state as stateSchema } from '../../model/state-schema.js';
 import { type Log, silentLog } from '../../net/log.js';
 import { type Committer, createCommitter } from './committer.js';
 import type { Journal, JournalBatch, JournalContents, JournalPage, Retention } from './journal.js';
-import { HEAD, type LmdbFile, openLmdbFile } from './lmdb-file.js';
+import { type LmdbFile, openLmdbFile } from './lmdb-file.js';
+import { headText, rowsOf } from './lmdb-rows.js';
+import { beginEpoch, readContents } from './lmdb-start.js';
 import { bootIdOfKernel } from './page-check.js';
-import { cursorOf, epochsBefore, holdsCursor, type Position } from './position.js';
-import {
-  cursorOfKey,
-  damaged,
-  epochKey,
-  epochOfKey,
-  eventKey,
-  type Head,
-  memoryKey,
-  memoryText,
-  nameKey,
-  parseEvent,
-  parseHead,
-  parseOffset,
-  parseRemembered,
-  parserOf,
-  weightOf,
-} from './records.js';
+import { cursorOf, holdsCursor, nextAfter, type Position } from './position.js';
+import { cursorOfKey, damaged, eventKey, nameKey, parseEvent, weightOf } from './records.js';
 
 const DEFAULT_RETENTION: Retention = { maxAgeMs: 7 * 86_400_000, maxBytes: 256 * 1024 * 1024 };
 /** Events of one transaction of retention: an append waits for one at most. */
@@ -56,7 +39,6 @@ export interface LmdbJournalOptions {
  */
 export function createLmdbJournal(options: LmdbJournalOptions): Journal {
   const { path, retention = DEFAULT_RETENTION, log = silentLog } = options;
-  let opening = false;
   let opened: Opened | undefined;
   let tail: Promise<unknown> = Promise.resolve();
   let truncating: Promise<string> | undefined;
@@ -82,6 +64,7 @@ export function createLmdbJournal(options: LmdbJournalOptions): Journal {
   };
 
   const open = async (nowMs: number): Promise<JournalContents> => {
+    if (opened !== undefined) throw new SessionRelayError('journal_failed', `the journal in ${path} is open already`);
     const sync = await syncFor(options.sync ?? 'interval', log);
     const file = await openLmdbFile(path, log);
     try {
@@ -101,8 +84,10 @@ export function createLmdbJournal(options: LmdbJournalOptions): Journal {
     const next = { ...position, offset: position.offset + batch.events.length };
     let { bytes } = journal;
     await journal.committer.commit(() => {
-      mustFollow(batch.events, position, (key) => file.keys.doesExist(nameKey(key)));
+      mustFollow(batch.events, position);
       const rows = rowsOf(batch, file, position);
+      const known = rows.firstHeld();
+      if (known !== undefined) throw held(known);
       bytes += rows.bytes;
       return { head: headText(next, bytes), write: rows.write };
     });
@@ -111,8 +96,7 @@ export function createLmdbJournal(options: LmdbJournalOptions): Journal {
   };
 
   /** Drops a portion of what is not kept; whether there may be more. */
-  const dropSome = async (nowMs: number): Promise<boolean> => {
-    const journal = mustBeOpen();
+  const dropSome = async (journal: Opened, nowMs: number): Promise<boolean> => {
     const { file, position } = journal;
     const { events, floor, bytes } = droppable(journal, path, nowMs, retention);
     if (events.length === 0) return false;
@@ -138,8 +122,10 @@ export function createLmdbJournal(options: LmdbJournalOptions): Journal {
   };
 
   const truncate = async (nowMs: number): Promise<string> => {
-    while (await inTurn(() => dropSome(nowMs)));
-    return mustBeOpen().position.floor;
+    const journal = mustBeOpen();
+    // Closed meanwhile: what is left to drop is there for the next life.
+    while (await inTurn(async () => opened === journal && (await dropSome(journal, nowMs))));
+    return journal.position.floor;
   };
 
   const read = async (after: string, limit: number): Promise<JournalPage> => {
@@ -151,7 +137,7 @@ export function createLmdbJournal(options: LmdbJournalOptions): Journal {
       const wanted = Math.min(READ_AT_ONCE, limit - events.length);
       const end = events.length + wanted;
       let more = false;
-      for (const { cursor, text } of scan(journal, at, wanted + 1)) {
+      for (const { cursor, text } of scan(journal, path, at, wanted + 1)) {
         more = events.length === end;
         if (more) break;
         events.push(eventOf(path, cursor, text));
@@ -167,16 +153,7 @@ export function createLmdbJournal(options: LmdbJournalOptions): Journal {
   };
 
   return {
-    async open(nowMs) {
-      if (opening || opened !== undefined)
-        throw new SessionRelayError('journal_failed', `the journal in ${path} is open already`);
-      opening = true;
-      try {
-        return await guarded('opened', () => open(nowMs));
-      } finally {
-        opening = false;
-      }
-    },
+    open: (nowMs) => inTurn(() => guarded('opened', () => open(nowMs))),
     append: (batch) => inTurn(() => guarded('written', () => append(batch))),
     read: (after, limit) => guarded('read', () => read(after, limit)),
     head() {
@@ -224,71 +201,14 @@ async function syncFor(asked: 'interval' | 'always', log: Log): Promise<'interva
   return 'always';
 }
 
-/** A new epoch, flushed before this returns: no cursor of it can be given twice, whatever ends the process. */
-function beginEpoch(file: LmdbFile, path: string, nowMs: number): { position: Position; bytes: number } {
-  const { root, meta } = file;
-  const found = meta.getEntry(HEAD);
-  const last = found === undefined ? undefined : parseHead(found.value);
-  if (found !== undefined && last === undefined) throw damaged(path, `its record ${HEAD} cannot be read`);
-  const epoch = Math.max((last?.epoch ?? 0) + 1, Math.floor(nowMs));
-  const floor = last?.floor ?? formatCursor(epoch, 0);
-  const epochs = readEpochs(file, path);
-  if (last !== undefined) epochs.set(last.epoch, last.offset);
-  const forgotten = epochsBefore(floor, epochs.keys());
-  for (const one of forgotten) epochs.delete(one);
-  const position = { epoch, offset: 0, floor, dropped: last?.dropped ?? false, epochs };
-  const bytes = last?.bytes ?? 0;
-  root.transactionSync(() => {
-    if (meta.getEntry(HEAD)?.version !== found?.version)
-      throw new SessionRelayError(
-        'journal_failed',
-        `another relay opens the journal in ${path} now: end one of the two`,
-      );
-    if (last !== undefined) void file.epochs.put(epochKey(last.epoch), String(last.offset));
-    for (const one of forgotten) void file.epochs.remove(epochKey(one));
-    void meta.put(HEAD, headText(position, bytes), (found?.version ?? 0) + 1);
-  });
-  return { position, bytes };
-}
-
-function readEpochs({ epochs }: LmdbFile, path: string): Map<number, number> {
-  const found = new Map<number, number>();
-  for (const { key, value } of epochs.getRange()) {
-    const epoch = epochOfKey(key);
-    const offset = parseOffset(value);
-    if (epoch === undefined || offset === undefined) throw damaged(path, 'what it keeps of its epochs cannot be read');
-    found.set(epoch, offset);
-  }
-  return found;
-}
-
-const parseState = parserOf<State>(stateSchema);
-
-function readContents({ states, memory }: LmdbFile, path: string): Omit<JournalContents, 'epoch'> {
-  const found: State[] = [];
-  for (const { key, value } of states.getRange()) {
-    const state = parseState(value);
-    if (state === undefined) throw damaged(path, `the state ${Buffer.from(key).toString()} cannot be read`);
-    found.push(state);
-  }
-  const remembered = new Map<string, Map<string, Json>>();
-  for (const { key, value: text } of memory.getRange()) {
-    const entry = parseRemembered(text);
-    if (entry === undefined)
-      throw damaged(path, `what is remembered under ${Buffer.from(key).toString()} cannot be read`);
-    const space = remembered.get(entry.space) ?? new Map<string, Json>();
-    remembered.set(entry.space, space.set(entry.key, entry.value));
-  }
-  return { states: found, memory: remembered };
-}
-
-/** The events that are held after a cursor, which is not before `floor`; so many at most. */
+/** The events after a cursor, which is not before `floor`; so many at most. That one is missing never goes unnoticed. */
 function* scan(
   { file, position }: Opened,
+  path: string,
   after: string,
   limit: number,
 ): Generator<{ readonly cursor: string; readonly text: string }> {
-  const { epoch, offset } = cursorOf(after);
+  let { epoch, offset } = cursorOf(after);
   const range = file.events.getRange({
     start: eventKey(epoch, offset),
     exclusiveStart: true,
@@ -296,7 +216,22 @@ function* scan(
     inclusiveEnd: true,
     limit,
   });
-  for (const { key, value } of range) yield { cursor: cursorOfKey(key) ?? '', text: value };
+  let count = 0;
+  for (const { key, value } of range) {
+    const next = nextAfter(position, { epoch, offset });
+    const cursor = cursorOfKey(key);
+    if (next === undefined || formatCursor(next.epoch, next.offset) !== cursor) throw missing(path, next, cursor);
+    ({ epoch, offset } = next);
+    count++;
+    yield { cursor, text: value };
+  }
+  const next = nextAfter(position, { epoch, offset });
+  if (count < limit && next !== undefined) throw missing(path, next, 'no other');
+}
+
+function missing(path: string, next: Cursor | undefined, found: string | undefined): SessionRelayError {
+  const expected = next === undefined ? 'no event' : `the event ${formatCursor(next.epoch, next.offset)}`;
+  return damaged(path, `where ${expected} should be there is ${found ?? 'something else'}`);
 }
 
 /** The oldest events that retention does not keep, so many at most; and what is left without them. */
@@ -313,7 +248,7 @@ function droppable(
   const events: { readonly at: Buffer; readonly key: Buffer }[] = [];
   let { bytes } = journal;
   let { floor } = journal.position;
-  for (const { cursor, text } of scan(journal, floor, DROPPED_AT_ONCE)) {
+  for (const { cursor, text } of scan(journal, path, floor, DROPPED_AT_ONCE)) {
     const { key, time } = eventOf(path, cursor, text);
     if (Date.parse(time) >= nowMs - maxAgeMs && bytes <= maxBytes) break;
     const { epoch, offset } = cursorOf(cursor);
@@ -330,64 +265,19 @@ function eventOf(path: string, cursor: string, text: string): SessionEvent {
   return event;
 }
 
-/** A batch that does not continue the epoch, or has a key that is held, would be told twice or out of order. */
-function mustFollow(
-  events: readonly SessionEvent[],
-  { epoch, offset }: Position,
-  isHeld: (key: string) => boolean,
-): void {
+/** A batch that does not continue the epoch, or has a key twice, would be told twice or out of order. */
+function mustFollow(events: readonly SessionEvent[], { epoch, offset }: Position): void {
   const fresh = new Set<string>();
   for (const [index, { id, key }] of events.entries()) {
     if (id !== formatCursor(epoch, offset + 1 + index))
       throw new SessionRelayError('journal_failed', `the journal stands at ${epoch}-${offset}: ${id} does not follow`);
-    if (fresh.has(key) || isHeld(key))
-      throw new SessionRelayError('journal_failed', `the journal holds the key of ${id} already`);
+    if (fresh.has(key)) throw held(id);
     fresh.add(key);
   }
 }
 
-interface Rows {
-  /** What its events weigh. */
-  readonly bytes: number;
-  write(): void;
-}
-
-/** A batch as it goes into the file. Whatever may fail comes before the first write. */
-function rowsOf({ events, states, memory }: JournalBatch, file: LmdbFile, { epoch, offset }: Position): Rows {
-  let bytes = 0;
-  const eventRows = events.map((event, index) => {
-    const text = JSON.stringify(event);
-    bytes += weightOf(text, event.key);
-    return { at: eventKey(epoch, offset + 1 + index), text, key: nameKey(event.key) };
-  });
-  const rows = [...states].map(([key, state]) => ({
-    database: file.states,
-    key: nameKey(key),
-    text: state === null ? undefined : JSON.stringify(state),
-  }));
-  for (const [space, entries] of memory ?? []) {
-    for (const [key, value] of Object.entries(entries)) {
-      const text = value === null ? undefined : memoryText(space, key, value);
-      rows.push({ database: file.memory, key: memoryKey(space, key), text });
-    }
-  }
-  return {
-    bytes,
-    write() {
-      for (const { at, text, key } of eventRows) {
-        void file.events.put(at, text);
-        void file.keys.put(key, at);
-      }
-      for (const { database, key, text } of rows) {
-        if (text === undefined) void database.remove(key);
-        else void database.put(key, text);
-      }
-    },
-  };
-}
-
-function headText({ epoch, offset, floor, dropped }: Position, bytes: number): string {
-  return JSON.stringify({ epoch, offset, floor, dropped, bytes } satisfies Head);
+function held(id: string): SessionRelayError {
+  return new SessionRelayError('journal_failed', `the journal holds the key of ${id} already`);
 }
 
 function notOpen(): SessionRelayError {

@@ -25,6 +25,15 @@ export function holdsCursor({ epoch, offset, floor, dropped, epochs }: Position,
   return last !== undefined && wanted.offset <= last && compareCursors(cursor, floor) >= 0;
 }
 
+/** The event that follows a cursor, held or not; `undefined` after the last one. */
+export function nextAfter({ epoch, offset, epochs }: Position, after: Cursor): Cursor | undefined {
+  const last = after.epoch === epoch ? offset : epochs.get(after.epoch);
+  if (last !== undefined && after.offset < last) return { epoch: after.epoch, offset: after.offset + 1 };
+  const later = [...epochs].filter(([one, events]) => one > after.epoch && events > 0).map(([one]) => one);
+  if (later.length > 0) return { epoch: Math.min(...later), offset: 1 };
+  return after.epoch < epoch && offset > 0 ? { epoch, offset: 1 } : undefined;
+}
+
 /** Epochs of which nothing is held, and that lie before what is: they are served no more. */
 export function epochsBefore(floor: string, epochs: Iterable<number>): readonly number[] {
   const { epoch: oldest } = cursorOf(floor);
