@@ -79,7 +79,6 @@ export function createOperations(options: {
   const validate = async (how?: How): Promise<Asked<SsoAnswer>> => {
     const mine = ++asked;
     const answer = await api.validate(how);
-    if (!isUnsent(answer)) book.apply((state) => [{ ...state, validatedAtMs: clock.now() }, []]);
     if (!isCurrent(mine)) return answer;
     if (answer.kind === 'ok') apply((state, at) => learnSso(state, answer.value, at));
     else if (answer.kind === 'redirected') apply((state, at) => learn(state, { tickle: 'redirected' }, at));
