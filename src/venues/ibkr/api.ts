@@ -43,8 +43,8 @@ export function createApi(options: {
   readonly line: HttpLine;
   readonly clock: Clock;
   readonly config: Pick<IbkrConfig, 'url' | 'authStatus' | 'reauthenticate'>;
-  /** `/sso/validate` is sent now: to be remembered before the venue has answered. `false`: it never left. */
-  readonly validating: (isSent: boolean) => void;
+  /** `/sso/validate` is about to be sent, once this resolves; with `false` it never left. */
+  readonly validating: (isSent: boolean) => Promise<void>;
 }): Api {
   const { line, clock, config } = options;
   let validatedAt = Number.NEGATIVE_INFINITY;
@@ -98,11 +98,11 @@ export function createApi(options: {
       if (waitMs > 0) return { kind: 'limited', waitMs };
       const before = validatedAt;
       validatedAt = clock.monotonic();
-      options.validating(true);
+      await options.validating(true);
       const answer = await ask({ method: 'GET', path: '/sso/validate' }, readSso, { patient });
       if (isUnsent(answer)) {
         validatedAt = before;
-        options.validating(false);
+        await options.validating(false);
       }
       return answer;
     },

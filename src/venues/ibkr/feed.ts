@@ -1,6 +1,7 @@
 import { SessionRelayError } from '../../errors.js';
 import type { Role } from '../../model/event.js';
 import type { TlsOptions } from '../../net/tls.js';
+import { onceRemembered } from '../remembered.js';
 import { createSecrets } from '../secrets.js';
 import { shownUrl } from '../shown-url.js';
 import type { FactBatch, Venue, VenueMemory, VenuePorts } from '../venue.js';
@@ -95,7 +96,8 @@ export function createFeed(options: {
       const { validatedAtMs: _, ...rest } = book.state;
       const at = isSent ? clock.now() : validatedBefore;
       validatedBefore = book.state.validatedAtMs;
-      book.apply(() => [at === undefined ? rest : { ...rest, validatedAtMs: at }, []]);
+      const after = at === undefined ? rest : { ...rest, validatedAtMs: at };
+      return onceRemembered(clock, (committed) => book.apply(() => [after, []], committed));
     },
   });
   const operations = createOperations({
