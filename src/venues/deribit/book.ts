@@ -10,7 +10,11 @@ export type Told<T extends EventType = EventType> = {
 }[T];
 
 /** Tells facts as one batch, with what to remember in the same transaction. */
-export type Tell = (facts: readonly Told[], memory?: { readonly [key: string]: Json }) => void;
+export type Tell = (
+  facts: readonly Told[],
+  memory?: { readonly [key: string]: Json },
+  committed?: NonNullable<FactBatch['committed']>,
+) => void;
 
 /** Everything that a source tells goes through here: named, numbered, in order. */
 export interface Book {
@@ -39,10 +43,13 @@ export function createBook(options: {
   let remembered = state;
 
   /** What a frame changed is remembered in the batch that tells of it, whoever tells. */
-  const tell: Tell = (facts, own) => {
+  const tell: Tell = (facts, own, committed) => {
     const memory = joined(platformMemory(state, remembered), own);
     remembered = state;
-    if (facts.length === 0 && memory === undefined) return;
+    if (facts.length === 0 && memory === undefined) {
+      committed?.(false);
+      return;
+    }
     const named = facts.map(
       (fact) =>
         ({
@@ -52,7 +59,11 @@ export function createBook(options: {
           ...fact,
         }) as Fact,
     );
-    out({ facts: named, ...(memory === undefined ? {} : { memory }) });
+    out({
+      facts: named,
+      ...(memory === undefined ? {} : { memory }),
+      ...(committed === undefined ? {} : { committed }),
+    });
   };
   const mapped = (frame: Frame): readonly Fact[] => {
     const [after, facts] = mapFrame(state, frame, generation());

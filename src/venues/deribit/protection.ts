@@ -49,8 +49,8 @@ export interface ProtectionOptions {
   readonly clock: Clock;
   readonly wishes: ProtectionWishes;
   readonly tell: (facts: readonly Told[]) => void;
-  /** A scope is being enabled: should nobody live to read it back, it may be armed all the same. */
-  readonly asking: () => void;
+  /** A scope is about to be enabled, once this resolves: should nobody live to read it back, it may be armed all the same. */
+  readonly asking: () => Promise<void>;
   /** What was read back is not what was asked for, or is no answer at all. */
   readonly inconsistent: (what: string) => void;
 }
@@ -77,11 +77,11 @@ export function createProtection(options: ProtectionOptions): Protection {
     known = {};
     asked = new Set();
   };
-  const change = (connection: Connection, scope: ProtectionScope, enabled: boolean): Promise<Json> => {
+  const change = async (connection: Connection, scope: ProtectionScope, enabled: boolean): Promise<Json> => {
     own(connection);
     if (enabled && !asked.has(scope)) {
       asked.add(scope);
-      options.asking();
+      await options.asking();
     }
     return connection.ask(enabled ? METHOD.enableProtection : METHOD.disableProtection, { scope });
   };

@@ -1,6 +1,7 @@
 import { SessionRelayError } from '../../errors.js';
 import { type Environment, type EventData, type Role, timestampOf } from '../../model/event.js';
 import { VERSION } from '../../version.js';
+import { onceRemembered } from '../remembered.js';
 import { createSecrets } from '../secrets.js';
 import { shownUrl } from '../shown-url.js';
 import type { FactBatch, VenueMemory, VenuePorts } from '../venue.js';
@@ -157,7 +158,7 @@ export function createSource({ config, role, ports, memory, out }: SourceOptions
     clock,
     wishes: { ...(wanted === 'leave' ? {} : { connection: wanted === 'enable' }), ...recalled.wishes.protection },
     tell: (facts) => tell(facts, armedMemory()),
-    asking: () => tell([], armedMemory()),
+    asking: () => onceRemembered(clock, (committed) => tell([], armedMemory(), committed)),
     inconsistent: (what) => book.map({ kind: 'inconsistent', what }),
   });
 

@@ -25,8 +25,11 @@ export interface Api {
   /** At most once a minute; `limited` before. */
   validate(how?: How): Promise<Asked<SsoAnswer>>;
   logout(how?: How): Promise<Asked<Record<never, never>>>;
-  /** `/sso/validate` was asked so long ago, before a restart: the venue's limit outlasts it. */
-  wasValidated(agoMs: number): void;
+  /**
+   * A life before this one may have asked just now, and the venue's limits outlast it. `validatedAgoMs`: how long ago
+   * `/sso/validate` was asked, where that is known.
+   */
+  follows(validatedAgoMs: number | undefined): void;
 }
 
 export interface How {
@@ -40,6 +43,8 @@ export function createApi(options: {
   readonly line: HttpLine;
   readonly clock: Clock;
   readonly config: Pick<IbkrConfig, 'url' | 'authStatus' | 'reauthenticate'>;
+  /** `/sso/validate` is about to be sent, once this resolves; with `false` it never left. */
+  readonly validating: (isSent: boolean) => Promise<void>;
 }): Api {
   const { line, clock, config } = options;
   let validatedAt = Number.NEGATIVE_INFINITY;
@@ -93,12 +98,17 @@ export function createApi(options: {
       if (waitMs > 0) return { kind: 'limited', waitMs };
       const before = validatedAt;
       validatedAt = clock.monotonic();
+      await options.validating(true);
       const answer = await ask({ method: 'GET', path: '/sso/validate' }, readSso, { patient });
-      if (isUnsent(answer)) validatedAt = before;
+      if (isUnsent(answer)) {
+        validatedAt = before;
+        await options.validating(false);
+      }
       return answer;
     },
-    wasValidated(agoMs) {
-      validatedAt = clock.monotonic() - Math.max(0, agoMs);
+    follows(validatedAgoMs) {
+      tickledAt = clock.monotonic();
+      if (validatedAgoMs !== undefined) validatedAt = clock.monotonic() - Math.max(0, validatedAgoMs);
     },
     async logout({ patient } = PATIENT) {
       const answer = await ask({ method: 'POST', path: '/logout' }, readLogout, { patient, proves: false });

@@ -7,7 +7,7 @@ import { type About, type MapperState, memoryOf, recall } from './state.js';
 export interface Book {
   readonly state: MapperState;
   /** Changes the state and tells what follows from it, in one batch. */
-  apply(change: (state: MapperState) => Mapped): void;
+  apply(change: (state: MapperState) => Mapped, committed?: FactBatch['committed']): void;
   /** Tells facts that leave the state as it is. */
   tell(facts: readonly Fact[], memory?: FactBatch['memory']): void;
   /** Changes the state and tells nothing; answers what is to be remembered of it. */
@@ -20,21 +20,25 @@ export interface Book {
 export function createBook(about: About, out: (batch: FactBatch) => void): Book {
   let state = recall(about, undefined);
   let stopped = false;
-  const tell = (facts: readonly Fact[], memory?: FactBatch['memory']): void => {
-    if (stopped || (facts.length === 0 && memory === undefined)) return;
-    out({ facts, ...(memory === undefined ? {} : { memory }) });
+  const tell = (
+    facts: readonly Fact[],
+    memory?: FactBatch['memory'],
+    committed?: NonNullable<FactBatch['committed']>,
+  ): void => {
+    if (stopped || (facts.length === 0 && memory === undefined)) committed?.(false);
+    else out({ facts, ...(memory === undefined ? {} : { memory }), ...(committed === undefined ? {} : { committed }) });
   };
   return {
     get state() {
       return state;
     },
-    apply(change) {
+    apply(change, committed) {
       const before = state;
       const [after, facts] = change(before);
       state = after;
-      tell(facts, memoryOf(after, before));
+      tell(facts, memoryOf(after, before), committed);
     },
-    tell,
+    tell: (facts, memory) => tell(facts, memory),
     quietly(change) {
       const before = state;
       state = change(before);

@@ -1,6 +1,7 @@
 import { SessionRelayError } from '../../errors.js';
 import type { Role } from '../../model/event.js';
 import type { TlsOptions } from '../../net/tls.js';
+import { onceRemembered } from '../remembered.js';
 import { createSecrets } from '../secrets.js';
 import { shownUrl } from '../shown-url.js';
 import type { FactBatch, Venue, VenueMemory, VenuePorts } from '../venue.js';
@@ -85,7 +86,20 @@ export function createFeed(options: {
       book.apply((state) => goStale(state, [SSO_TOKEN, BROKERAGE_TOKEN], 'throttled', told()));
     },
   });
-  const api = createApi({ line, clock, config });
+  /** What is known of the last `/sso/validate` but one, should the last never have left. */
+  let validatedBefore: number | undefined;
+  const api = createApi({
+    line,
+    clock,
+    config,
+    validating(isSent) {
+      const { validatedAtMs: _, ...rest } = book.state;
+      const at = isSent ? clock.now() : validatedBefore;
+      validatedBefore = book.state.validatedAtMs;
+      const after = at === undefined ? rest : { ...rest, validatedAtMs: at };
+      return onceRemembered(clock, (committed) => book.apply(() => [after, []], committed));
+    },
+  });
   const operations = createOperations({
     api,
     book,
@@ -163,7 +177,8 @@ export function createFeed(options: {
       tellTls(config.tls, log, source);
       book.recall(memory);
       const { validatedAtMs } = book.state;
-      if (validatedAtMs !== undefined) api.wasValidated(clock.now() - validatedAtMs);
+      if (memory !== undefined && memory.size > 0)
+        api.follows(validatedAtMs === undefined ? undefined : clock.now() - validatedAtMs);
       recovery.recall();
       line.resumePenalty(memory);
       book.apply(begin);

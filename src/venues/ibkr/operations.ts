@@ -1,4 +1,5 @@
 import type { Clock } from '../../net/clock.js';
+import { onceRemembered } from '../remembered.js';
 import type { Secrets } from '../secrets.js';
 import { type Api, type Asked, type How, isUnsent } from './api.js';
 import type { Book } from './book.js';
@@ -79,7 +80,6 @@ export function createOperations(options: {
   const validate = async (how?: How): Promise<Asked<SsoAnswer>> => {
     const mine = ++asked;
     const answer = await api.validate(how);
-    if (!isUnsent(answer)) book.apply((state) => [{ ...state, validatedAtMs: clock.now() }, []]);
     if (!isCurrent(mine)) return answer;
     if (answer.kind === 'ok') apply((state, at) => learnSso(state, answer.value, at));
     else if (answer.kind === 'redirected') apply((state, at) => learn(state, { tickle: 'redirected' }, at));
@@ -157,7 +157,12 @@ export function createOperations(options: {
     async init(compete, how) {
       const mine = ++asked;
       const before = book.state.takings;
-      if (compete) book.apply((state) => [{ ...state, takings: taken(state.takings, clock.now()) }, []]);
+      if (compete) {
+        const taking = taken(before, clock.now());
+        await onceRemembered(clock, (committed) =>
+          book.apply((state) => [{ ...state, takings: taking }, []], committed),
+        );
+      }
       const answer = await api.init(compete, how);
       if (compete && isUnsent(answer)) book.apply((state) => [{ ...state, takings: before }, []]);
       if (answer.kind === 'ok' && takeStatus(mine)) apply((state, at) => learnInit(state, answer.value, at));

@@ -37,13 +37,14 @@ export function stepFact(
   return fact(state, connection ?? SOURCE_TOKEN, 'session.step', data, key);
 }
 
-/** Only a person can mend the source's own credentials, or the clock. The same words are said once. */
+/** Only a person can mend the source's own credentials, or the clock. The same reason (the venue's code) is told once. */
 export function wantAttention(
   state: MapperState,
   action: 'check_credentials' | 'check_clock',
+  code: string | number,
   instructions: string,
 ): Mapped {
-  const asked = `${action}: ${instructions}`;
+  const asked = `${action} ${code}`;
   if (state.asked === asked) return [state, []];
   return [{ ...state, asked }, [fact(state, SOURCE_TOKEN, 'session.attention', { action, instructions })]];
 }

@@ -177,7 +177,7 @@ export function createUserSource(options: {
       const instructions = isClock
         ? `The venue refuses the signature (${code}) and its clock differs by ${Math.round(skewMs / 1_000)} s: check the clock of this machine.`
         : `The venue refuses the credentials (${code}: ${message}): check clientId, consumerKey, userId and userSecret.`;
-      apply((before) => wantAttention(before, isClock ? 'check_clock' : 'check_credentials', instructions));
+      apply((before) => wantAttention(before, isClock ? 'check_clock' : 'check_credentials', code, instructions));
       apply((before) => goStale(before, 'link_down'));
       return;
     }

@@ -130,6 +130,7 @@ export async function startSource(
       else facts.push(fact);
     }
     for (const [key, value] of Object.entries(batch.memory ?? {})) memory.set(key, value);
+    batch.committed?.(true);
   });
   const script: Script = {
     sid: 'SID-ONE',

@@ -417,6 +417,9 @@ describe('stopping and starting again', () => {
     await world.venue.stop({ orders: 'leave' });
     world = startSource({}, { memory });
     await settle();
+    // The life before may have asked just now.
+    expect(world.asked()).toEqual([]);
+    await world.clock.advance(1_200);
     expect(world.told()).toEqual(['- link.up http#1', 'sso session.restored', 'brokerage session.restored']);
   });
 });

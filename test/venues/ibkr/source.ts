@@ -174,6 +174,7 @@ export function startSource(
     batches.push(batch);
     facts.push(...batch.facts);
     for (const [key, value] of Object.entries(batch.memory ?? {})) memory.set(key, value);
+    batch.committed?.(true);
   });
   const world: World = {
     clock,
