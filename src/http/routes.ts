@@ -15,6 +15,7 @@ import {
 import { parseParams } from '../edge/request.js';
 import { asSessionRelayError, messageOf, SessionRelayError } from '../errors.js';
 import type { Grant } from '../model/grant.js';
+import { readJson } from '../model/json.js';
 import type { State } from '../model/session.js';
 import { decodeToken } from '../model/subject.js';
 import type { Log } from '../net/log.js';
@@ -190,11 +191,9 @@ function queryOf(url: URL): Readonly<Record<string, unknown>> {
 }
 
 async function bodyOf(request: Request): Promise<unknown> {
-  try {
-    return await request.json();
-  } catch {
-    throw new SessionRelayError('invalid_params', 'the body is not JSON');
-  }
+  const read = readJson(await request.text());
+  if (read.ok) return read.value;
+  throw new SessionRelayError('invalid_params', `the body is ${read.why}`);
 }
 
 /** A weak ETag over what the answer depends on; 304 where the client has it already. */

@@ -4,6 +4,7 @@ import type { Json } from '../../model/json.js';
 import { CODE } from './failures.js';
 import {
   CHANNEL,
+  MAX_NAMES,
   type PlatformState,
   parseAccessLog,
   parseHeartbeat,
@@ -38,6 +39,8 @@ export interface MapperState {
 
 /** The part that stands for public requests without authentication. */
 export const PUBLIC_METHODS = 'public_methods';
+/** What is said of names beyond those that are followed. */
+const TOO_MANY_NAMES = `more than ${MAX_NAMES} names are in trouble`;
 /** Places of faults that are told apart on one connection. */
 const MAX_FAULT_PLACES = 64;
 
@@ -169,6 +172,7 @@ function beginMaintenance(state: MapperState, how: { readonly certain?: false })
 
 function setPart(state: MapperState, part: string, inTrouble: boolean, reasons: readonly string[] = []): Mapped {
   if (state.parts.has(part) === inTrouble) return [state, []];
+  if (inTrouble && state.parts.size >= MAX_NAMES) return noteFault(state, 'inconsistent', 'parts', TOO_MANY_NAMES);
   const parts = new Set(state.parts);
   if (inTrouble) parts.add(part);
   else parts.delete(part);
@@ -221,6 +225,7 @@ function setAccountLock(state: MapperState, what: string, locked: boolean): Mapp
   if (state.accountLocked.has(what) === locked && (what !== 'all' || locked || state.accountLocked.size === 0)) {
     return [state, []];
   }
+  if (locked && state.accountLocked.size >= MAX_NAMES) return noteFault(state, 'inconsistent', 'locks', TOO_MANY_NAMES);
   const accountLocked = new Set(what === 'all' && !locked ? [] : state.accountLocked);
   if (locked) accountLocked.add(what);
   else accountLocked.delete(what);

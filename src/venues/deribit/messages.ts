@@ -7,6 +7,15 @@ import { type Json, json } from '../../model/json.js';
  * and recorded frames differ, both shapes are taken.
  */
 
+/** Names of indices, currencies and countries, and other words that become part of states and events. */
+const MAX_NAME_CHARACTERS = 64;
+const MAX_TEXT_CHARACTERS = 256;
+/** Granted scopes as one text; recorded ones have some 200. */
+const MAX_SCOPE_CHARACTERS = 4_096;
+/** Indices or currencies of one answer: there are some 150. */
+export const MAX_NAMES = 1_000;
+const name = z.string().min(1).max(MAX_NAME_CHARACTERS);
+
 /** Methods that the feed itself uses. */
 export const METHOD = {
   hello: 'public/hello',
@@ -39,7 +48,7 @@ const authReply = z.object({
   access_token: z.string().min(1),
   refresh_token: z.string().min(1),
   expires_in: z.number().positive(),
-  scope: z.string(),
+  scope: z.string().max(MAX_SCOPE_CHARACTERS),
   sid: z.string().min(1).optional().catch(undefined),
 });
 
@@ -77,7 +86,7 @@ export function parseProtection(result: Json, scope: ProtectionScope): boolean |
 
 /** Booleans that the documentation shows as booleans in one place and as texts in another. */
 const flag = z.union([z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')]);
-const names = z.array(z.string()).catch([]).default([]);
+const names = z.array(name).max(MAX_NAMES).catch([]).default([]);
 
 const statusReply = z.object({
   locked: z.union([flag, z.literal('partial')]),
@@ -99,7 +108,7 @@ export function parseStatus(result: Json): PlatformStatus | undefined {
   return { locked: locked === true ? 'all' : locked === false ? 'none' : 'partial', parts };
 }
 
-const userLock = z.object({ currency: z.string().min(1), locked: flag.optional(), enabled: flag.optional() });
+const userLock = z.object({ currency: name, locked: flag.optional(), enabled: flag.optional() });
 
 /** Locks by currency, `all` for every one. */
 export interface UserLock {
@@ -121,14 +130,14 @@ export function parseUserLock(data: Json): UserLock | undefined {
 
 /** All or nothing: a row that is not understood might be a lock. */
 export function parseUserLocks(result: Json): readonly UserLock[] | undefined {
-  if (!Array.isArray(result)) return undefined;
+  if (!Array.isArray(result) || result.length > MAX_NAMES) return undefined;
   const locks = result.flatMap((row: Json) => parseUserLock(row) ?? []);
   return locks.length === result.length ? locks : undefined;
 }
 
 const platformState = z.union([
   z.object({ maintenance: flag }),
-  z.object({ price_index: z.string().min(1), locked: flag, reasons: z.array(z.string()).optional().catch(undefined) }),
+  z.object({ price_index: name, locked: flag, reasons: z.array(name).max(16).optional().catch(undefined) }),
 ]);
 export type PlatformState = z.output<typeof platformState>;
 
@@ -142,10 +151,10 @@ export function parsePublicMethods(data: Json): boolean | undefined {
   return publicMethods.safeParse(data).data?.allow_unauthenticated_public_requests;
 }
 
-const text = z.string().min(1).optional().catch(undefined);
+const text = z.string().min(1).max(MAX_TEXT_CHARACTERS).optional().catch(undefined);
 /** The channel says `log` where private/get_access_log says `result`. */
 const accessLog = z.object({
-  id: z.union([z.number(), z.string().min(1)]),
+  id: z.union([z.number(), name]),
   timestamp: z.number().optional().catch(undefined),
   log: text,
   result: text,

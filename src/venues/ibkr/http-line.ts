@@ -1,9 +1,10 @@
 import { messageOf, SessionRelayError } from '../../errors.js';
 import { type Fact, SOURCE_TOKEN, timestampOf } from '../../model/event.js';
+import { parseJson } from '../../model/json.js';
 import { createBudget } from '../../net/budget.js';
 import type { Clock, Timer } from '../../net/clock.js';
 import type { HttpClient, HttpReply, HttpRequest } from '../../net/http.js';
-import { parseJson, readComplaint, readRefusal } from './messages.js';
+import { readComplaint, readRefusal } from './messages.js';
 
 /**
  * The HTTP side of one source: a budget, the penalty after a 429, what each answer means, and whether the link is up.
