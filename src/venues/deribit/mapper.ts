@@ -4,8 +4,8 @@ import type { Json } from '../../model/json.js';
 import { CODE } from './failures.js';
 import {
   CHANNEL,
-  MAX_NAMES,
   type PlatformState,
+  type PlatformStatus,
   parseAccessLog,
   parseHeartbeat,
   parsePlatformState,
@@ -39,10 +39,11 @@ export interface MapperState {
 
 /** The part that stands for public requests without authentication. */
 export const PUBLIC_METHODS = 'public_methods';
-/** What is said of names beyond those that are followed. */
-const TOO_MANY_NAMES = `more than ${MAX_NAMES} names are in trouble`;
-/** Places of faults that are told apart on one connection. */
+/** Places of faults that are told apart on one connection, and so much of a place's name. */
 const MAX_FAULT_PLACES = 64;
+const MAX_PLACE_CHARACTERS = 128;
+/** Parts in trouble, and locks of an account, that are followed: the venue has some 150 indices and 20 currencies. */
+export const MAX_PARTS = 1_000;
 
 /** What the mapper takes: frames that nobody asked for, and replies that say how things stand. */
 export type Frame =
@@ -172,7 +173,7 @@ function beginMaintenance(state: MapperState, how: { readonly certain?: false })
 
 function setPart(state: MapperState, part: string, inTrouble: boolean, reasons: readonly string[] = []): Mapped {
   if (state.parts.has(part) === inTrouble) return [state, []];
-  if (inTrouble && state.parts.size >= MAX_NAMES) return noteFault(state, 'inconsistent', 'parts', TOO_MANY_NAMES);
+  if (inTrouble && state.parts.size >= MAX_PARTS) return tooManyParts(state, part);
   const parts = new Set(state.parts);
   if (inTrouble) parts.add(part);
   else parts.delete(part);
@@ -186,9 +187,15 @@ function setPart(state: MapperState, part: string, inTrouble: boolean, reasons: 
  * nobody confirmed on this connection is no ground for `safe`. That the venue answers at all ends a maintenance which
  * had begun; one that is announced stands until it begins, or is taken back.
  */
-function takeStatus(before: MapperState, result: Json, confirms: boolean): Mapped {
+function takeStatus(given: MapperState, result: Json, confirms: boolean): Mapped {
   const status = parseStatus(result);
-  if (status === undefined) return unknownValue(before, 'public/status', result);
+  if (status === undefined) return unknownValue(given, 'public/status', result);
+  const [before, faults] = status.parts.length > MAX_PARTS ? tooManyParts(given, 'public/status') : [given, []];
+  const [after, facts] = followStatus(before, { ...status, parts: status.parts.slice(0, MAX_PARTS) }, confirms);
+  return [after, [...faults, ...facts]];
+}
+
+function followStatus(before: MapperState, status: PlatformStatus, confirms: boolean): Mapped {
   const kept = before.parts.has(PUBLIC_METHODS) ? [PUBLIC_METHODS] : [];
   const after: MapperState = {
     ...before,
@@ -225,7 +232,8 @@ function setAccountLock(state: MapperState, what: string, locked: boolean): Mapp
   if (state.accountLocked.has(what) === locked && (what !== 'all' || locked || state.accountLocked.size === 0)) {
     return [state, []];
   }
-  if (locked && state.accountLocked.size >= MAX_NAMES) return noteFault(state, 'inconsistent', 'locks', TOO_MANY_NAMES);
+  // A lock of everything is never one too many.
+  if (locked && what !== 'all' && state.accountLocked.size >= MAX_PARTS) return tooManyParts(state, what);
   const accountLocked = new Set(what === 'all' && !locked ? [] : state.accountLocked);
   if (locked) accountLocked.add(what);
   else accountLocked.delete(what);
@@ -234,10 +242,18 @@ function setAccountLock(state: MapperState, what: string, locked: boolean): Mapp
 }
 
 /** Confirms the account's locks after a connect, changed or not; later answers tell what changed. */
-function takeUserLocks(before: MapperState, result: Json, confirms: boolean): Mapped {
+function takeUserLocks(given: MapperState, result: Json, confirms: boolean): Mapped {
   const locks = parseUserLocks(result);
-  if (locks === undefined) return unknownValue(before, 'private/get_user_locks', result);
-  const accountLocked = new Set(locks.filter(({ locked }) => locked).map(({ what }) => what));
+  if (locks === undefined) return unknownValue(given, 'private/get_user_locks', result);
+  const whats = new Set(locks.filter(({ locked }) => locked).map(({ what }) => what));
+  const [before, faults] = whats.size > MAX_PARTS ? tooManyParts(given, 'private/get_user_locks') : [given, []];
+  // A lock of everything is never among those that are left out.
+  const ordered = [...whats].toSorted((a, b) => Number(b === 'all') - Number(a === 'all'));
+  const [after, facts] = followUserLocks(before, new Set(ordered.slice(0, MAX_PARTS)), confirms);
+  return [after, [...faults, ...facts]];
+}
+
+function followUserLocks(before: MapperState, accountLocked: ReadonlySet<string>, confirms: boolean): Mapped {
   const after: MapperState = { ...before, told: { ...before.told, account: true }, accountLocked };
   const tell = (type: 'account.locked' | 'account.unlocked', what: Iterable<string>): readonly Fact[] =>
     [...what].map((one) => ofSource(after, type, { what: one }));
@@ -249,12 +265,16 @@ function takeUserLocks(before: MapperState, result: Json, confirms: boolean): Ma
   return [after, [...tell('account.unlocked', ended), ...tell('account.locked', locked)]];
 }
 
+function tooManyParts(state: MapperState, part: string): Mapped {
+  return noteFault(state, 'inconsistent', 'parts', `more than ${MAX_PARTS} parts in trouble: ${part}`);
+}
+
 function unknownValue(state: MapperState, place: string, value: Json): Mapped {
   return noteFault(state, 'unknown_value', place, `${place} ${JSON.stringify(value)}`);
 }
 
 function noteFault(state: MapperState, what: EventData<'source.fault'>['what'], place: string, sample: string): Mapped {
-  const key = `${what} ${place}`;
+  const key = `${what} ${place.slice(0, MAX_PLACE_CHARACTERS)}`;
   const count = state.faults.get(key) ?? 0;
   const isFull = count === 0 && state.faults.size >= MAX_FAULT_PLACES;
   if (isFull) return [state, []];

@@ -7,15 +7,6 @@ import { type Json, json } from '../../model/json.js';
  * and recorded frames differ, both shapes are taken.
  */
 
-/** Names of indices, currencies and countries, and other words that become part of states and events. */
-const MAX_NAME_CHARACTERS = 64;
-const MAX_TEXT_CHARACTERS = 256;
-/** Granted scopes as one text; recorded ones have some 200. */
-const MAX_SCOPE_CHARACTERS = 4_096;
-/** Indices or currencies of one answer: there are some 150. */
-export const MAX_NAMES = 1_000;
-const name = z.string().min(1).max(MAX_NAME_CHARACTERS);
-
 /** Methods that the feed itself uses. */
 export const METHOD = {
   hello: 'public/hello',
@@ -42,6 +33,9 @@ export const CHANNEL = {
 
 export const PUBLIC_CHANNELS: readonly string[] = [CHANNEL.platformState, CHANNEL.publicMethods];
 export const PRIVATE_CHANNELS: readonly string[] = [CHANNEL.accessLog, CHANNEL.userLock];
+
+/** Granted scopes as one text; recorded ones have some 200. */
+const MAX_SCOPE_CHARACTERS = 4_096;
 
 /** The reply of public/auth (Deribit docs; `sid` comes with named sessions only). */
 const authReply = z.object({
@@ -86,7 +80,10 @@ export function parseProtection(result: Json, scope: ProtectionScope): boolean |
 
 /** Booleans that the documentation shows as booleans in one place and as texts in another. */
 const flag = z.union([z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')]);
-const names = z.array(name).max(MAX_NAMES).catch([]).default([]);
+/** Names of indices and currencies have a few letters; a longer one is none. */
+const MAX_NAME_CHARACTERS = 64;
+const name = z.string().min(1).max(MAX_NAME_CHARACTERS);
+const names = z.array(name).catch([]).default([]);
 
 const statusReply = z.object({
   locked: z.union([flag, z.literal('partial')]),
@@ -130,14 +127,15 @@ export function parseUserLock(data: Json): UserLock | undefined {
 
 /** All or nothing: a row that is not understood might be a lock. */
 export function parseUserLocks(result: Json): readonly UserLock[] | undefined {
-  if (!Array.isArray(result) || result.length > MAX_NAMES) return undefined;
+  if (!Array.isArray(result)) return undefined;
   const locks = result.flatMap((row: Json) => parseUserLock(row) ?? []);
   return locks.length === result.length ? locks : undefined;
 }
 
+const reasons = z.array(name).max(16).optional().catch(undefined);
 const platformState = z.union([
   z.object({ maintenance: flag }),
-  z.object({ price_index: name, locked: flag, reasons: z.array(name).max(16).optional().catch(undefined) }),
+  z.object({ price_index: name, locked: flag, reasons }),
 ]);
 export type PlatformState = z.output<typeof platformState>;
 
@@ -151,6 +149,8 @@ export function parsePublicMethods(data: Json): boolean | undefined {
   return publicMethods.safeParse(data).data?.allow_unauthenticated_public_requests;
 }
 
+/** Of words that become part of events. */
+const MAX_TEXT_CHARACTERS = 256;
 const text = z.string().min(1).max(MAX_TEXT_CHARACTERS).optional().catch(undefined);
 /** The channel says `log` where private/get_access_log says `result`. */
 const accessLog = z.object({
