@@ -138,6 +138,9 @@ export function createEdge(options: EdgeOptions): Edge {
     let grant: Grant | undefined = authenticator.anonymous;
     const token = tokenOfHeaders(request.headers);
     if (token !== undefined) {
+      // Whose token is being checked takes a place, too: a check may take seconds, and a flood comes at once.
+      admitted++;
+      change(perAddress, request.remoteAddress, 1);
       try {
         grant = await authenticator.authenticate(token);
       } catch (thrown) {
@@ -145,6 +148,9 @@ export function createEdge(options: EdgeOptions): Edge {
         if (code === 'unauthenticated') return refuse(401, message, { 'www-authenticate': 'Bearer' });
         log.error('a token could not be checked', { error: message });
         return refuse(503, 'credentials cannot be checked now');
+      } finally {
+        admitted--;
+        change(perAddress, request.remoteAddress, -1);
       }
       // Others may have come while the token was checked.
       const now = noRoom(request);
