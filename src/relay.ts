@@ -101,6 +101,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
         maxPayloadBytes: limits.maxPayloadBytes,
         maxBufferedBytes: limits.maxBufferedBytes,
         handshakeTimeoutMs: limits.handshakeTimeoutMs,
+        stallMs: limits.stallMs,
         maxBodyBytes: MAX_BODY_BYTES,
         trustProxy: limits.trustProxy,
       },

@@ -37,6 +37,24 @@ export function authorityProblem(
   return ownOrigin(origin, host) ? undefined : 'this origin is not allowed: name it in limits.origins';
 }
 
+/**
+ * Why a request for the relay's health must not be served: without credentials, a name that is no loopback's is how a
+ * web page reaches a local relay (DNS rebinding). Orchestrators ask by address, and are answered wherever they are.
+ */
+export function rebindingProblem(
+  host: string | undefined,
+  authenticator: Pick<Authenticator, 'loopbackOnly'>,
+): string | undefined {
+  if (!authenticator.loopbackOnly || host === undefined || isLoopbackName(host) || isAddress(host)) return undefined;
+  return 'without auth the relay answers to addresses and loopback names only';
+}
+
+/** A host that is given as an address needs no name server. */
+function isAddress(host: string): boolean {
+  const hostname = hostnameOf(host);
+  return hostname.startsWith('[') || /^\d{1,3}(\.\d{1,3}){3}$/.test(hostname);
+}
+
 function hostOf(address: string): string {
   return address.includes(':') ? `[${address}]` : address;
 }
@@ -50,10 +68,13 @@ function ownOrigin(origin: string, host: string): boolean {
 }
 
 function isLoopbackName(host: string): boolean {
-  try {
-    const { hostname } = new URL(`http://${host}`);
-    return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname);
-  } catch {
-    return false;
-  }
+  const hostname = hostnameOf(host);
+  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname);
+}
+
+/** The host of a `Host` header, as URLs write it; empty where it is none. */
+function hostnameOf(host: string): string {
+  // What else a URL may have before its path, a `Host` may not: `x@localhost` is no name of ours.
+  if (!/^(?:\[[\da-f:.]+\]|[^\s/?#@\\:[\]]+)(?::\d{1,5})?$/i.test(host)) return '';
+  return URL.canParse(`http://${host}`) ? new URL(`http://${host}`).hostname : '';
 }

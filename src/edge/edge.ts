@@ -54,8 +54,6 @@ export function createEdge(options: EdgeOptions): Edge {
   const perIdentity = new Map<string, number>();
   const timers = new Set<Timer>();
   let admitted = 0;
-  /** Upgrades whose token is being checked. */
-  let deciding = 0;
   let farewell: Farewell<Connection> | undefined;
   let draining: Promise<void> | undefined;
   let closed = false;
@@ -113,7 +111,7 @@ export function createEdge(options: EdgeOptions): Edge {
 
   const noRoom = ({ remoteAddress }: UpgradeRequest): UpgradeDecision | undefined => {
     if (draining !== undefined || closed) return refuse(503, 'the relay is shutting down');
-    if (admitted + deciding >= limits.maxConnections) return refuse(503, 'the relay is full');
+    if (admitted >= limits.maxConnections) return refuse(503, 'the relay is full');
     if (isFull(perAddress, remoteAddress, limits.maxConnectionsPerAddress))
       return refuse(429, 'too many connections from this address');
     return undefined;
@@ -127,7 +125,9 @@ export function createEdge(options: EdgeOptions): Edge {
     let grant: Grant | undefined = authenticator.anonymous;
     const token = tokenOfHeaders(request.headers);
     if (token !== undefined) {
-      deciding++;
+      // Whose token is being checked takes a place, too: a check may take seconds, and a flood comes at once.
+      admitted++;
+      change(perAddress, request.remoteAddress, 1);
       try {
         grant = await authenticator.authenticate(token);
       } catch (thrown) {
@@ -136,7 +136,8 @@ export function createEdge(options: EdgeOptions): Edge {
         log.error('a token could not be checked', { error: message });
         return refuse(503, 'credentials cannot be checked now');
       } finally {
-        deciding--;
+        admitted--;
+        change(perAddress, request.remoteAddress, -1);
       }
       // Others may have come while the token was checked.
       const now = noRoom(request);

@@ -15,7 +15,7 @@ import {
 } from '../model/grant.js';
 import { json } from '../model/json.js';
 import type { State } from '../model/session.js';
-import { addressOf, matches, patternProblem } from '../model/subject.js';
+import { addressOf, MAX_PATTERN_CHARACTERS, matches, patternProblem } from '../model/subject.js';
 import { MAX_EVENTS_PAGE_BYTES, MAX_EVENTS_SCANNED, MAX_PAGE, MAX_SESSIONS_PAGE_BYTES, REPLAY_PAGE } from './limits.js';
 
 /** The questions that a subscriber may ask, whichever carrier it asks them on (PROTOCOL.md §4, Methods; §5). */
@@ -37,7 +37,7 @@ const time = z
 export const sessionsParams = z.strictObject({
   channel: keyPattern.optional(),
   limit: limit.default(MAX_PAGE),
-  after: z.string().optional(),
+  after: z.string().max(MAX_PATTERN_CHARACTERS).optional(),
 });
 export const eventsParams = z.strictObject({
   channel: pattern.optional(),
@@ -46,10 +46,12 @@ export const eventsParams = z.strictObject({
   to: time.optional(),
   limit: limit.default(MAX_PAGE),
 });
+/** Of a source or a command. A longer one is nobody's, and would only be repeated in an error. */
+const name = z.string().min(1).max(256);
 export const commandParams = z.strictObject({
-  source: z.string().min(1),
-  session: z.string().min(1).optional(),
-  command: z.string().min(1),
+  source: name,
+  session: z.string().min(1).max(MAX_PATTERN_CHARACTERS).optional(),
+  command: name,
   params: z.record(z.string(), json).default({}),
   requestId: z.string().min(1).max(128).optional(),
 });

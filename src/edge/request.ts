@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { readJson } from '../model/json.js';
 import { INVALID_REQUEST, invalidParams, METHOD_NOT_FOUND, PARSE_ERROR } from './errors.js';
 
 /** What a subscriber's frame says: a request, or why it is none (PROTOCOL.md §4, Errors). */
@@ -32,12 +33,12 @@ const identified = z.looseObject({ id });
 const method = z.enum(METHODS);
 
 export function readFrame(text: string): Frame {
-  let raw: unknown;
-  try {
-    raw = JSON.parse(text);
-  } catch {
-    return { ok: false, id: null, code: PARSE_ERROR, message: 'not JSON' };
+  const read = readJson(text);
+  if (!read.ok) {
+    const code = read.why === 'not JSON' ? PARSE_ERROR : INVALID_REQUEST;
+    return { ok: false, id: null, code, message: read.why };
   }
+  const raw = read.value;
   if (Array.isArray(raw)) {
     const message = 'batches are not served: one message a frame';
     return { ok: false, id: null, code: INVALID_REQUEST, message };

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Bus } from '../bus/bus.js';
-import { authorityProblem, tokenOfHeaders } from '../edge/admission.js';
+import { authorityProblem, rebindingProblem, tokenOfHeaders } from '../edge/admission.js';
 import type { Authenticator } from '../edge/auth.js';
 import type { Edge } from '../edge/edge.js';
 import {
@@ -16,6 +16,7 @@ import { parseParams } from '../edge/request.js';
 import { asSessionRelayError, messageOf, SessionRelayError } from '../errors.js';
 import { isSessionState } from '../model/fold.js';
 import type { Grant } from '../model/grant.js';
+import { readJson } from '../model/json.js';
 import type { Safety, State } from '../model/session.js';
 import { decodeToken } from '../model/subject.js';
 import type { Log } from '../net/log.js';
@@ -40,6 +41,8 @@ export type Handler = (
 interface Route {
   readonly methods: readonly string[];
   readonly open?: boolean;
+  /** Asked by address, from wherever the orchestrator is. */
+  readonly isHealth?: boolean;
   answer(request: Request, url: URL, grant: Grant, parameter: string): Promise<Response>;
 }
 
@@ -94,10 +97,11 @@ export function createRoutes(options: RoutesOptions): Handler {
   };
 
   const routes: Readonly<Record<string, Route>> = {
-    '/livez': { methods: ['GET', 'HEAD'], open: true, answer: () => Promise.resolve(livez(options)) },
+    '/livez': { methods: ['GET', 'HEAD'], open: true, isHealth: true, answer: () => Promise.resolve(livez(options)) },
     '/readyz': {
       methods: ['GET', 'HEAD'],
       open: true,
+      isHealth: true,
       answer: (_request, url) => readyz(options, url.searchParams.get('sources') === '1'),
     },
     '/v1/sessions': {
@@ -140,11 +144,7 @@ export function createRoutes(options: RoutesOptions): Handler {
       const url = new URL(request.url);
       const headers = Object.fromEntries(request.headers);
       const found = find(url.pathname);
-      // Health is asked by address, from wherever the orchestrator is.
-      const refused =
-        found?.route.open === true
-          ? undefined
-          : authorityProblem({ headers, remoteAddress }, { limits: edge.limits, authenticator });
+      const refused = authority(found?.route, headers, remoteAddress);
       if (refused !== undefined) return problem(403, refused);
       if (found === undefined) return notFound(url.pathname);
       const { route, parameter } = found;
@@ -159,6 +159,18 @@ export function createRoutes(options: RoutesOptions): Handler {
       return problemOf(thrown, grant.fields);
     }
   };
+
+  /** Why a request is not served because of where it comes from, or of the name that it was sent to. */
+  function authority(
+    route: Route | undefined,
+    headers: Readonly<Record<string, string>>,
+    remoteAddress: string,
+  ): string | undefined {
+    if (route?.isHealth === true) return rebindingProblem(headers.host, authenticator);
+    // What a venue sends is signed, and comes by whatever name and proxy.
+    if (route?.open === true) return undefined;
+    return authorityProblem({ headers, remoteAddress }, { limits: edge.limits, authenticator });
+  }
 
   async function grantOf(headers: Readonly<Record<string, string>>): Promise<Grant> {
     const token = tokenOfHeaders(headers);
@@ -197,11 +209,9 @@ function queryOf(url: URL): Readonly<Record<string, unknown>> {
 }
 
 async function bodyOf(request: Request): Promise<unknown> {
-  try {
-    return await request.json();
-  } catch {
-    throw new SessionRelayError('invalid_params', 'the body is not JSON');
-  }
+  const read = readJson(await request.text());
+  if (read.ok) return read.value;
+  throw new SessionRelayError('invalid_params', `the body is ${read.why}`);
 }
 
 /** A weak ETag over what the answer depends on; 304 where the client has it already. */

@@ -128,11 +128,29 @@ function impersonal(text: string): string {
 const URL_SECRET =
   /([?&](?:access_?token|refresh_?token|token|sid|secret|(?:client|user)_?secret|password|signature|api_?key)=)[^&#\s"]*/gi;
 const BEARER = /\b(Bearer\s+)[\w.~+/=-]+/gi;
-/** A JWT, or a token of Deribit's: its expiry in ms and two parts. */
-export const TOKEN_SHAPE = /\b(?:eyJ[\w-]+|\d{13}\.[\w-]{6,})\.[\w-]+(?:\.[\w-]+)*/g;
+/** Words with dots between them. From their first character on: each text is walked through once, whatever it holds. */
+const DOTTED = /(?<![\w-])[\w-]+(?:\.[\w-]+)+/g;
+
+function hideToken(run: string): string {
+  const parts = run.split('.');
+  let from = 0;
+  for (const [index, part] of parts.entries()) {
+    const jwt = index + 1 < parts.length ? part.search(/\beyJ[\w-]/) : -1;
+    const isBeforeTwo = index + 2 < parts.length && (parts[index + 1] ?? '').length >= 6;
+    const at = jwt < 0 && isBeforeTwo ? part.search(/\b\d{13}$/) : jwt;
+    if (at >= 0) return run.slice(0, from + at) + REDACTED;
+    from += part.length + 1;
+  }
+  return run;
+}
+
+/** Masks what looks like a JWT, or like a token of Deribit's (its expiry in ms and two parts), wherever it stands. */
+export function withoutTokens(text: string): string {
+  return text.replace(DOTTED, hideToken);
+}
 
 function secretless(text: string): string {
-  return text.replace(URL_SECRET, `$1${REDACTED}`).replace(BEARER, `$1${REDACTED}`).replace(TOKEN_SHAPE, REDACTED);
+  return withoutTokens(text.replace(URL_SECRET, `$1${REDACTED}`).replace(BEARER, `$1${REDACTED}`));
 }
 
 /** A copy without personal data where `fields` is `redacted`; the same value where there is none. */

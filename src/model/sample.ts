@@ -1,4 +1,4 @@
-import { REDACTED, TOKEN_SHAPE } from './redact.js';
+import { REDACTED, withoutTokens } from './redact.js';
 
 /** Longest sample of something that was not understood. */
 export const MAX_SAMPLE_CHARACTERS = 256;
@@ -10,6 +10,13 @@ const NAMED =
 const E_MAIL = /[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})*/g;
 const IP_ADDRESS = /\b\d{1,3}(?:\.\d{1,3}){3}\b/g;
 const LONG_RUN = /[A-Za-z0-9_+/=-]{24,}(?:\.[A-Za-z0-9_+/=-]+)*/g;
+
+/** From the end: an expression would look for the run from each of its characters anew. */
+function withoutLastRun(text: string): string {
+  let end = text.length;
+  while (end > 0 && /[\w+/=.@-]/.test(text.charAt(end - 1))) end--;
+  return text.slice(0, end);
+}
 
 /** Tokens mix digits and cases; the long names that venues give their errors and channels do not. */
 function hideToken(run: string): string {
@@ -24,10 +31,8 @@ function hideToken(run: string): string {
 export function sampleOf(text: string): string {
   const isCut = text.length > MAX_READ_CHARACTERS;
   // The piece of a token that a cut leaves over looks like no token: it goes too.
-  const read = isCut ? text.slice(0, MAX_READ_CHARACTERS).replace(/[\w+/=.@-]+$/, '') : text;
-  return read
-    .replace(NAMED, `$1"${REDACTED}"`)
-    .replace(TOKEN_SHAPE, REDACTED)
+  const read = isCut ? withoutLastRun(text.slice(0, MAX_READ_CHARACTERS)) : text;
+  return withoutTokens(read.replace(NAMED, `$1"${REDACTED}"`))
     .replace(E_MAIL, REDACTED)
     .replace(IP_ADDRESS, REDACTED)
     .replace(LONG_RUN, hideToken)

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { messageOf, SessionRelayError, VenueError, VenueTimeoutError } from '../errors.js';
-import { type Json, json } from '../model/json.js';
+import { type Json, json, readJson } from '../model/json.js';
 import type { Clock, Timer } from './clock.js';
 
 /**
@@ -170,21 +170,13 @@ type Frame =
   | { readonly why: string };
 
 function read(text: string): Frame {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(text);
-  } catch {
-    return { why: 'not JSON' };
-  }
-  if (Array.isArray(parsed)) return { why: 'a batch' };
-  try {
-    const called = notification.safeParse(parsed);
-    if (called.success) return { called: called.data };
-    const answered = reply.safeParse(parsed);
-    return answered.success ? { answered: answered.data } : { why: 'neither a reply nor a notification' };
-  } catch {
-    return { why: 'nested too deeply' };
-  }
+  const parsed = readJson(text);
+  if (!parsed.ok) return { why: parsed.why };
+  if (Array.isArray(parsed.value)) return { why: 'a batch' };
+  const called = notification.safeParse(parsed.value);
+  if (called.success) return { called: called.data };
+  const answered = reply.safeParse(parsed.value);
+  return answered.success ? { answered: answered.data } : { why: 'neither a reply nor a notification' };
 }
 
 function bad(why: string, text: string): Incoming {

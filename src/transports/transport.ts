@@ -22,6 +22,8 @@ export interface ListenOptions {
   readonly maxBufferedBytes: number;
   /** For headers and body of a request. uWebSockets.js has its own 10 s for headers, which cannot be changed. */
   readonly handshakeTimeoutMs: number;
+  /** While part of an HTTP answer waits and nothing is read for so long, its connection is ended. uWebSockets.js has its own 10 s. */
+  readonly stallMs?: number;
   /** A larger HTTP request body is answered with 413. */
   readonly maxBodyBytes: number;
   /** Take the peer's address from `X-Forwarded-For`'s last entry. */

@@ -75,12 +75,28 @@ function createExchange(response: HttpResponse, method: string): Exchange {
     response.writeStatus(statusLine(answer.status));
     for (const [name, value] of answer.headers) if (!OWN_HEADERS.has(name)) response.writeHeader(name, value);
   };
-  const whole = (answer: Response, body: Uint8Array): void => {
-    over = true;
+  /**
+   * What the socket does not take waits here, not in the socket: the next request of the connection is read only when
+   * this one is answered, so that whoever sends many and reads none costs one answer. uWebSockets.js itself ends a
+   * connection from which nothing is read for 10 s.
+   */
+  const whole = async (answer: Response, body: Uint8Array): Promise<void> => {
+    let isDone = false;
     response.cork(() => {
       begin(answer);
-      response.end(body);
+      [, isDone] = response.tryEnd(body, body.byteLength);
     });
+    while (!isDone && !over) {
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+      wake = undefined;
+      if (over) return;
+      response.cork(() => {
+        [, isDone] = response.tryEnd(body.subarray(response.getWriteOffset()), body.byteLength);
+      });
+    }
+    over = true;
   };
   const withoutBody = (answer: Response): void => {
     over = true;
@@ -143,8 +159,7 @@ function createExchange(response: HttpResponse, method: string): Exchange {
       // Its length being known, the body is there already.
       if (!answer.headers.has('content-length')) return stream(answer, answer.body);
       const body = new Uint8Array(await answer.arrayBuffer());
-      if (!over) whole(answer, body);
-      return undefined;
+      return over ? undefined : whole(answer, body);
     },
   };
 }

@@ -7,10 +7,12 @@ import { originOf, peerAddress, portTaken } from './address.js';
 import { createBodyBudget } from './body-budget.js';
 import { FAULT, NOT_ACCEPTING, type Refusal } from './refusal.js';
 import type { Listening, ListenOptions, Transport, TransportHandlers } from './transport.js';
+import { createTurns } from './turns.js';
 import { flatHeaders, refuseRequest, serve } from './ws-http.js';
 import { attachWsWire } from './ws-wire.js';
 
 const MAX_HEADER_BYTES = 16 * 1024;
+const STALL_MS = 30_000;
 /** Sockets that are in their closing handshake get this long before they are torn down. */
 const LINGER_MS = 1_000;
 
@@ -39,6 +41,7 @@ async function listen(given: ListenOptions, handlers: TransportHandlers): Promis
     // The edge has decided; ws only has to echo it.
     handleProtocols: (_offered, request) => decided.get(request) ?? false,
   });
+  const turns = createTurns();
   let accepting = true;
 
   server.on('connection', (socket) => {
@@ -46,8 +49,14 @@ async function listen(given: ListenOptions, handlers: TransportHandlers): Promis
     socket.once('close', () => sockets.delete(socket));
   });
   server.on('request', (request, response) => {
-    if (accepting) void serve(request, response, options, handlers);
-    else refuseRequest(response, NOT_ACCEPTING);
+    turns.take(request.socket, response, () => {
+      if (accepting) void serve(request, response, options, handlers);
+      else refuseRequest(response, NOT_ACCEPTING);
+    });
+  });
+  server.setTimeout(options.stallMs ?? STALL_MS, (socket) => {
+    // Only what waits for its reader has stalled: others wait for us.
+    if (socket.writableLength > 0) socket.destroy();
   });
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head) => {
     socket.on('error', () => socket.destroy());

@@ -34,12 +34,15 @@ export const CHANNEL = {
 export const PUBLIC_CHANNELS: readonly string[] = [CHANNEL.platformState, CHANNEL.publicMethods];
 export const PRIVATE_CHANNELS: readonly string[] = [CHANNEL.accessLog, CHANNEL.userLock];
 
+/** Granted scopes as one text; recorded ones have some 200. */
+const MAX_SCOPE_CHARACTERS = 4_096;
+
 /** The reply of public/auth (Deribit docs; `sid` comes with named sessions only). */
 const authReply = z.object({
   access_token: z.string().min(1),
   refresh_token: z.string().min(1),
   expires_in: z.number().positive(),
-  scope: z.string(),
+  scope: z.string().max(MAX_SCOPE_CHARACTERS),
   sid: z.string().min(1).optional().catch(undefined),
 });
 
@@ -129,9 +132,10 @@ export function parseUserLocks(result: Json): readonly UserLock[] | undefined {
   return locks.length === result.length ? locks : undefined;
 }
 
+const reasons = z.array(name).max(16).optional().catch(undefined);
 const platformState = z.union([
   z.object({ maintenance: flag }),
-  z.object({ price_index: name, locked: flag, reasons: z.array(z.string()).optional().catch(undefined) }),
+  z.object({ price_index: name, locked: flag, reasons }),
 ]);
 export type PlatformState = z.output<typeof platformState>;
 
@@ -145,10 +149,12 @@ export function parsePublicMethods(data: Json): boolean | undefined {
   return publicMethods.safeParse(data).data?.allow_unauthenticated_public_requests;
 }
 
-const text = z.string().min(1).optional().catch(undefined);
+/** Of words that become part of events. */
+const MAX_TEXT_CHARACTERS = 256;
+const text = z.string().min(1).max(MAX_TEXT_CHARACTERS).optional().catch(undefined);
 /** The channel says `log` where private/get_access_log says `result`. */
 const accessLog = z.object({
-  id: z.union([z.number(), z.string().min(1)]),
+  id: z.union([z.number(), name]),
   timestamp: z.number().optional().catch(undefined),
   log: text,
   result: text,

@@ -1,12 +1,13 @@
 import { messageOf, SessionRelayError } from '../../errors.js';
 import { type Fact, SOURCE_TOKEN } from '../../model/event.js';
+import { parseJson } from '../../model/json.js';
 import { createBudget } from '../../net/budget.js';
 import type { Clock } from '../../net/clock.js';
 import type { HttpClient, HttpReply, HttpRequest } from '../../net/http.js';
 import { createHttpLink } from '../http-link.js';
 import { createPenalty } from '../penalty.js';
 import type { FactBatch, VenueMemory } from '../venue.js';
-import { parseJson, readComplaint, readRefusal } from './messages.js';
+import { readComplaint, readRefusal } from './messages.js';
 
 /**
  * The HTTP side of one source: a budget, the penalty after a 429, what each answer means, and whether the link is up.

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { timestampOf } from '../../model/event.js';
+import { parseJson } from '../../model/json.js';
 
 /** What the Web API says, read at the border: HTTP answers and the frames of `/ws`. Nothing here throws. */
 
@@ -36,12 +37,21 @@ export interface TickleAnswer {
   readonly status: BrokerageStatus;
 }
 
+/** So much of a text is kept: whatever the venue says ends up in states and events. */
+const MAX_TEXT_CHARACTERS = 512;
+/** So much of a page is looked at for its words. */
+const MAX_PAGE_CHARACTERS = 8_192;
+
 /** Some answers have `"false"` for `false` (seen in a client's tests). */
 const flag = z
   .union([z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')])
   .optional()
   .catch(undefined);
-const words = z.string().optional().catch(undefined);
+const words = z
+  .string()
+  .transform((text) => text.slice(0, MAX_TEXT_CHARACTERS))
+  .optional()
+  .catch(undefined);
 const amount = z.number().optional().catch(undefined);
 
 const server = z.looseObject({ serverName: words, serverVersion: words }).nullish().catch(undefined);
@@ -63,13 +73,17 @@ const tickleObject = z.looseObject({
   collission: flag,
   iserver: z.looseObject({ authStatus: z.unknown().optional() }).nullish().catch(undefined),
 });
+const loginType = z
+  .union([z.number(), z.string().transform(Number)])
+  .optional()
+  .catch(undefined);
 const ssoObject = z.looseObject({
   RESULT: flag,
   USER_NAME: words,
   AUTH_TIME: amount,
   EXPIRES: amount,
-  loginType: z.unknown().optional(),
-  LOGIN_TYPE: z.unknown().optional(),
+  loginType,
+  LOGIN_TYPE: loginType,
 });
 const logoutObject = z.looseObject({ status: flag, confirmed: flag });
 
@@ -105,8 +119,8 @@ export function readTickle(body: unknown): TickleAnswer | undefined {
 export function readSso(body: unknown): SsoAnswer | undefined {
   const parsed = ssoObject.safeParse(body);
   if (!parsed.success) return undefined;
-  const { RESULT, USER_NAME, AUTH_TIME, EXPIRES, LOGIN_TYPE, loginType } = parsed.data;
-  const type = Number(LOGIN_TYPE ?? loginType);
+  const { RESULT, USER_NAME, AUTH_TIME, EXPIRES, LOGIN_TYPE } = parsed.data;
+  const type = LOGIN_TYPE ?? parsed.data.loginType;
   const environment = type === 1 ? 'live' : type === 2 ? 'paper' : undefined;
   const authTime = AUTH_TIME === undefined ? undefined : timestampOf(AUTH_TIME);
   return said({ result: RESULT, environment, userName: USER_NAME, authTime, expiresInMs: EXPIRES });
@@ -128,7 +142,7 @@ export function readMessage(body: unknown): string | undefined {
 export function readComplaint(body: unknown): string | undefined {
   const parsed = z.looseObject({ error: z.unknown().optional() }).safeParse(body);
   const error = parsed.success ? parsed.data.error : undefined;
-  return typeof error === 'string' && error !== '' ? error : undefined;
+  return typeof error === 'string' && error !== '' ? error.slice(0, MAX_TEXT_CHARACTERS) : undefined;
 }
 
 /** What an answer that is no success says: `error`, problem+json, or the words of a text or a page. */
@@ -140,6 +154,7 @@ export function readRefusal(body: unknown, text: string): string | undefined {
 
 function withoutTags(text: string): string {
   return text
+    .slice(0, MAX_PAGE_CHARACTERS)
     .replace(/<[^>]*>/g, ' ')
     .replace(/\s+/g, ' ')
     .trim();
@@ -233,15 +248,6 @@ function readTopic(topic: string, frame: z.output<typeof frameObject>, text: str
 
 function environmentOf(isPaper: boolean | undefined): 'live' | 'paper' | undefined {
   return isPaper === undefined ? undefined : isPaper ? 'paper' : 'live';
-}
-
-/** `undefined` where the text is no JSON. */
-export function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function bad(why: string, sample: string): Frame {

@@ -1,8 +1,9 @@
 import { messageOf, SessionRelayError, VenueError, VenueTimeoutError } from '../../errors.js';
+import { parseJson } from '../../model/json.js';
 import type { Clock } from '../../net/clock.js';
 import type { HttpClient, HttpReply, HttpRequest } from '../../net/http.js';
 import { createSecrets } from '../secrets.js';
-import { parseJson, readApiError } from './messages.js';
+import { readApiError } from './messages.js';
 import type { SnaptradeConfig } from './options.js';
 import type { Rate } from './rate.js';
 import { queryOf, signRequest } from './signing.js';

@@ -217,15 +217,6 @@ export function readApiError(body: unknown): ApiError | undefined {
   return present({ message: (words ?? 'no words').slice(0, MAX_TEXT_CHARACTERS), code: name?.slice(0, 32) });
 }
 
-/** `undefined` where it is no JSON. */
-export function parseJson(body: string): unknown {
-  try {
-    return JSON.parse(body);
-  } catch {
-    return undefined;
-  }
-}
-
 /** The same without fields that are `undefined`. */
 export function present<T extends object>(value: T): Present<T> {
   return Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined)) as never;

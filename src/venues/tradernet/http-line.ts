@@ -1,13 +1,14 @@
 import { z } from 'zod';
 import { messageOf, SessionRelayError } from '../../errors.js';
 import { type Fact, SOURCE_TOKEN } from '../../model/event.js';
+import { parseJson } from '../../model/json.js';
 import { createBudget } from '../../net/budget.js';
 import type { Clock } from '../../net/clock.js';
 import type { HttpClient, HttpReply, HttpRequest } from '../../net/http.js';
 import { createHttpLink } from '../http-link.js';
 import { createPenalty } from '../penalty.js';
 import type { FactBatch, VenueMemory } from '../venue.js';
-import { isTruthy, parseJson } from './messages.js';
+import { isTruthy } from './messages.js';
 
 /**
  * The HTTP side of one source: a budget, the venue's own penalty (429), what each answer means, and whether the link
@@ -129,10 +130,16 @@ export function createHttpLine(options: HttpLineOptions): HttpLine {
   };
 }
 
+const MAX_MESSAGE_CHARACTERS = 200;
+const MAX_CODE_CHARACTERS = 64;
+
 const apiError = z.looseObject({
   error: z.unknown().optional(),
   errMsg: z.unknown().optional(),
-  code: z.union([z.number(), z.string()]).optional().catch(undefined),
+  code: z
+    .union([z.number(), z.string().max(MAX_CODE_CHARACTERS)])
+    .optional()
+    .catch(undefined),
 });
 
 /** What one answer means. `error` may be there and falsy on success; errors come with HTTP 200. */
@@ -170,8 +177,6 @@ export function readReply(reply: HttpReply, nowMs: number, hide: (text: string) 
   }
   return { kind: 'failed', reason: `the venue answered with HTTP ${status}`, sent: true };
 }
-
-const MAX_MESSAGE_CHARACTERS = 200;
 
 /** `Retry-After` in seconds or as a date; a default where there is none that can be read. */
 export function retryAfterMs(header: string | undefined, nowMs: number): number {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { timestampOf } from '../../model/event.js';
+import { parseJson } from '../../model/json.js';
 import { parseVenueTime, readRow, type SessionRow } from './rows.js';
 
 /**
@@ -43,18 +44,20 @@ export const MAX_FRAME_CHARACTERS = 1024 * 1024;
 /** Rows of one list beyond this are not read, and nothing is concluded from what is missing. */
 export const MAX_ROWS = 10_000;
 const MAX_EVENT_CHARACTERS = 64;
+const MAX_LOGIN_CHARACTERS = 512;
 /** How much of what was not understood is kept; redaction cuts it further. */
 const MAX_SAMPLE_CHARACTERS = 512;
 
 const PASSED: ReadonlySet<string> = new Set(['q', 'b', 'orders', 'portfolio', 'markets']);
 
 const rawFrame = z.tuple([z.string()], z.unknown());
+const login = z.string().max(MAX_LOGIN_CHARACTERS).optional().catch(undefined);
 const userData = z.looseObject({
   mode: z.unknown().optional(),
   isDemo: z.unknown().optional(),
-  authLogin: z.string().optional().catch(undefined),
-  login: z.string().optional().catch(undefined),
-  clientLogin: z.string().optional().catch(undefined),
+  authLogin: login,
+  login,
+  clientLogin: login,
 });
 
 /** Reads one raw WebSocket text. Never throws. */
@@ -142,15 +145,6 @@ function readStamp(meta: readonly unknown[]): Stamped {
     if (ms !== undefined) return { venueTime: timestampOf(ms) };
   }
   return {};
-}
-
-/** `undefined` where the text is no JSON. */
-export function parseJson(body: string): unknown {
-  try {
-    return JSON.parse(body);
-  } catch {
-    return undefined;
-  }
 }
 
 /** Tradernet says "no error" by leaving it out, and by every falsy value, `"0"` among them. */

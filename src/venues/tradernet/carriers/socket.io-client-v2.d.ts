@@ -12,6 +12,8 @@ declare module 'socket.io-client-v2' {
     readonly rejectUnauthorized?: boolean;
   }
   interface Manager {
+    /** The engine.io connection; its transport takes in what the socket received. */
+    readonly engine: { readonly transport: object };
     /** Takes in what the engine received; throws on binary data that no packet announced. */
     readonly decoder: { add(data: unknown): void };
     on(event: string, listener: (...args: unknown[]) => void): void;

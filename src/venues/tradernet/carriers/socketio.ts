@@ -2,7 +2,7 @@ import { Agent } from 'node:https';
 import { z } from 'zod';
 import { messageOf } from '../../../errors.js';
 import { connectPinned, tlsConnection } from '../../../net/verify.js';
-import { type Frame, NOTIFY_CHANNEL, readSocketIoEvent } from '../messages.js';
+import { type Frame, MAX_FRAME_CHARACTERS, NOTIFY_CHANNEL, readSocketIoEvent } from '../messages.js';
 import type { Carrier, CarrierEnd, CarrierHandlers, CarrierTarget } from './carrier.js';
 
 /** What the two generations of socket.io clients share: which options, which events, how an end is told. */
@@ -116,6 +116,35 @@ export function socketIoCarrier(
   const leave = (): void => end({ code: isOpen ? 1000 : 0, clean: isOpen, reason: '', initiator: 'network' });
   // A subscription is answered with the list: the one question that socket.io has an answer for.
   return { askSessions: subscribe, ask: subscribe, close: leave, terminate: leave };
+}
+
+/** An event, an error or a binary event of the socket's own namespace that carries nothing at all. */
+const BARE_PACKET = /^4(?:[24]|5\d{0,20}-)(?:\/,?)?[\d\s]*$/;
+
+/**
+ * Both clients take in what the engine has received within the socket's own listener, or a turn later, where nobody
+ * catches what they throw: a second handshake that cannot be read, or an event without a name, would end the process.
+ * It ends the connection instead.
+ */
+export function guardEngine(engine: { readonly transport: object }, events: ClientEvents): void {
+  const { transport } = engine;
+  if (!hasOnData(transport)) throw new Error('this socket.io client has no transport that is known');
+  const onData = transport.onData.bind(transport);
+  transport.onData = (data) => {
+    const text = typeof data === 'string' ? data : '';
+    // The clients have no limit of their own below 100 MiB, and parse in one go.
+    if (text.length > MAX_FRAME_CHARACTERS) return events.undecoded('a packet that is too long');
+    try {
+      if (!BARE_PACKET.test(text)) return onData(data);
+    } catch {
+      // As if it were bare: what the client made of it cannot be trusted any more.
+    }
+    return events.disconnected('parse error');
+  };
+}
+
+function hasOnData(transport: object): transport is { onData: (data: unknown) => void } {
+  return 'onData' in transport && typeof transport.onData === 'function';
 }
 
 const failure = z.object({

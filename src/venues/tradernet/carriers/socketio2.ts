@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { OpenCarrier } from './carrier.js';
-import { type ClientEvents, clientOptions, socketIoCarrier } from './socketio.js';
+import { type ClientEvents, clientOptions, guardEngine, socketIoCarrier } from './socketio.js';
 
 /**
  * socket.io 2 (engine.io protocol 3): what the endpoint on the reference page speaks. Clients of later generations
@@ -16,6 +16,7 @@ export const openSocketIo2: OpenCarrier = (_connect, target, handlers) => {
     // TLS settings, and without the status of an upgrade that was refused.
     const socket = connect(target.url, { ...clientOptions(target), forceNode: true });
     const { io: manager } = socket;
+    guardEngine(manager.engine, events);
     guard(manager.decoder, events);
     manager.on('packet', (given) => take(given, events));
     manager.on('pong', () => events.alive());
