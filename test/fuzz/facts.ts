@@ -1,4 +1,4 @@
-import { state as stateSchema } from '../../src/cli/state-schema.js';
+import { state as stateSchema } from '../../src/model/state-schema.js';
 import { type Fact, sessionEvent } from '../../src/model/event.js';
 import { fold } from '../../src/model/fold.js';
 import type { State } from '../../src/model/session.js';

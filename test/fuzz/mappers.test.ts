@@ -5,7 +5,7 @@ import { type Json, parseJson } from '../../src/model/json.js';
 import { createJsonRpc } from '../../src/net/json-rpc.js';
 import {
   type Frame as DeribitFrame,
-  emptyMapperState,
+  initialMapperState,
   mapFrame as mapDeribit,
 } from '../../src/venues/deribit/mapper.js';
 import { parseConfirmed, parseExtras, parseProtection, parseToken } from '../../src/venues/deribit/messages.js';
@@ -123,7 +123,7 @@ describe('deribit', () => {
     fc.assert(
       fc.property(frames(input), (given) => {
         const check = createFactCheck('deribit');
-        let state = emptyMapperState('main', 'bot');
+        let state = initialMapperState('main', 'bot');
         for (const frame of given.flatMap(framesOf)) {
           const [after, facts] = mapDeribit(state, frame, 1);
           state = after;
@@ -149,7 +149,7 @@ describe('deribit', () => {
   });
 
   test('ten thousand frames with names that a venue makes up leave no more behind than a few', () => {
-    let state = emptyMapperState('main', 'bot');
+    let state = initialMapperState('main', 'bot');
     let told = 0;
     const take = (frame: DeribitFrame): void => {
       const [after, facts] = mapDeribit(state, frame, 1);
