@@ -327,7 +327,8 @@ export function createHub(options: HubOptions): Hub {
     if (hasLeft) isSettled = await within(clock, patienceMs, Promise.all([desk.idle(), intake.settled()]));
     const isWhole = ledger !== undefined || starting === undefined;
     const journaled = isSettled && isWhole && !(sight.value.blind && sight.value.lasting === true);
-    if (!journaled) log.error('the journal does not follow: what it did not take is lost', { ...intake.lag() });
+    // Where it was never opened nothing was taken that could be lost.
+    if (!journaled && ledger !== undefined) log.error('the journal does not follow: what it did not take is lost', { ...intake.lag() });
     intake.abandon();
     await intake.settled();
     for (const subscription of subscriptions) subscription.unsubscribe();

@@ -139,7 +139,7 @@ describe('when more waits than may wait', () => {
     await expect(
       hub.command({ by: 'me', source: 'tradernet.desk', command: 'act', params: {}, requestId: 'r' }),
     ).rejects.toMatchObject({ code: 'journal_failed' });
-  });
+  }, 60_000);
 
   test('a venue that says more than its share is followed no more, which is told; the others go on', async () => {
     const other = fakeVenue({ id: 'other' });

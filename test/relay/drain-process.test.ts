@@ -13,6 +13,7 @@ import { type Simulator, simulators } from '../../src/simulators/index.js';
 import { type DeribitLine, deribitLine, plainLine } from '../support/deribit-line.js';
 import { TRANSPORTS } from '../support/relay.js';
 import { connectSubscriber, type Subscriber } from '../support/subscriber.js';
+import { until } from '../support/virtual-clock.js';
 
 /** The compiled command line as a process of its own, with all four venues behind it: what a signal does to it. */
 const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
@@ -248,8 +249,8 @@ test(
     expect(await exited).toEqual([null, 'SIGKILL']);
     while (deribitState.parse(venues.deribit.state()).ended.length === 0)
       await new Promise<void>((resolve) => setImmediate(resolve));
+    await until(() => orderState(running) === 'cancelled', 'the order is cancelled');
     expect(log).not.toContain('deribit asked private/logout');
-    expect(orderState(running)).toBe('cancelled');
   },
   TEST_MS,
 );
