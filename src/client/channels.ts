@@ -1,51 +1,20 @@
-import { SessionRelayError as Failure, type SessionRelayError } from '../errors.js';
-import type { Pulse, SessionEvent } from '../model/event.js';
 import { hasSnapshot } from '../model/subject.js';
-import type { Clock, Timer } from '../net/clock.js';
-import { type Book, createBook } from './book.js';
-import { type Chain, createChain } from './chain.js';
-import { errorOf, retryAfterOf } from './endings.js';
-import { cursor, isKnownType, isSessionEvent } from './event-shape.js';
-import type { Notice, Reply, RpcError } from './frames.js';
+import type { Clock } from '../net/clock.js';
+import { createBook } from './book.js';
+import type { LostStretch } from './chain.js';
+import { isKnownType, isSessionEvent } from './event-shape.js';
+import type { Notice } from './frames.js';
 import type { Line } from './line.js';
-import { boolean, list, shape, string } from './shape.js';
 import type { ClientNotice, Gap, View } from './status.js';
+import { createSubscribing } from './subscribing.js';
+import { type Channel, createWire, type Listener, tell, type Wire } from './wire.js';
 
-/** Whoever listens to a channel. None of its functions throws. */
-export interface Listener {
-  /** Single events, each; else the newest states do (states mode). */
-  readonly events: boolean;
-  readonly states: boolean;
-  readonly pulses: boolean;
-  event?(event: SessionEvent): void;
-  pulse?(pulse: Pulse): void;
-  /** Events of this stretch will never come. */
-  lost?(gap: Gap): void;
-  /** The relay has answered: from here on the channel's chain of cursors is unbroken, or says that it broke. */
-  begun?(): void;
-  /** The states or the view may have changed. */
-  changed?(): void;
-  /** The relay does not serve it. Whoever stays is served once it does. */
-  refused?(error: SessionRelayError): void;
-}
-
-/** One channel, as its listeners see it. */
-export interface Channel {
-  readonly name: string;
-  readonly view: View;
-  readonly book: Book | undefined;
-  readonly refused: SessionRelayError | undefined;
-  /** It is subscribed on the present connection, and the relay has answered. */
-  readonly isBegun: boolean;
-  /** `<venue>.<source>` of what the relay cannot see at the moment, beside what `view` says. */
-  readonly blindSources: ReadonlySet<string>;
-}
-
+/** All channels of a client: who listens to what, and what of that may be believed (PROTOCOL.md §4, Continuity). */
 export interface Channels {
   join(name: string, listener: Listener): Channel;
   /** Idempotent. The last one to leave ends it on the wire. */
   leave(name: string, listener: Listener): void;
-  online(line: Line, limits: { readonly maxChannels: number }): void;
+  online(line: Line, maxChannels: number): void;
   offline(): void;
   notice(notice: Notice): void;
   /** A new token may cover what was refused. */
@@ -64,49 +33,19 @@ export interface ChannelsOptions {
   readonly changed: () => void;
 }
 
-interface Terms {
-  readonly states: boolean;
-  readonly pulses: boolean;
-  readonly snapshot: boolean;
-}
-
-interface Wire extends Channel {
-  view: View;
-  book: Book | undefined;
-  refused: SessionRelayError | undefined;
-  readonly listeners: Set<Listener>;
-  readonly chain: Chain;
-  /** The terms of this connection's last `subscribe`, and which one it was. */
-  asked: { readonly terms: Terms; readonly number: number } | undefined;
-  /** When frames of it were missing. */
-  losses: readonly number[];
-}
-
 /** A connection that loses frames of a channel so often within {@link LOSSES_WITHIN_MS} is worse than a new one. */
 const MAX_LOSSES = 5;
 const LOSSES_WITHIN_MS = 60_000;
-/** A replay without any frame over so many heartbeats has lost its end. */
+/** What is behind and gets no frame over so many heartbeats has lost its end. */
 const STALLED_BEATS = 2;
-/** One `subscribe` names no more than this, so that it stays well below the relay's `maxPayloadBytes`. */
-const REQUEST_CHARACTERS = 16_384;
-const ASK_AGAIN_MS = 1_000;
-
-const isSubscribed = shape({ channels: list(shape({ channel: string, cursor, recovered: boolean })) });
 
 export function createChannels({ clock, report, changed }: ChannelsOptions): Channels {
   const wires = new Map<string, Wire>();
   const blindSources = new Set<string>();
   let blindAll = false;
   let line: Line | undefined;
-  let maxChannels = Number.POSITIVE_INFINITY;
-  let flushing = false;
-  let later: Timer | undefined;
-  let requests = 0;
   let stalledBeats = 0;
 
-  const each = (wire: Wire, tell: (listener: Listener) => void): void => {
-    for (const listener of [...wire.listeners]) if (wire.listeners.has(listener)) tell(listener);
-  };
   const viewOf = ({ chain, book, refused }: Wire): View => {
     if (line === undefined || refused !== undefined) return 'unreachable';
     if (blindAll) return 'blind';
@@ -118,136 +57,23 @@ export function createChannels({ clock, report, changed }: ChannelsOptions): Cha
     wire.view = view;
     if (turned) changed();
     // While it is behind, what it has got so far is nothing to show.
-    if (turned || (isNew && view === 'live')) each(wire, (listener) => listener.changed?.());
+    if (turned || (isNew && view === 'live')) tell(wire, (listener) => listener.changed?.());
   };
   const touchAll = (isNew = false): void => {
     for (const wire of [...wires.values()]) touch(wire, isNew);
     changed();
   };
 
-  const schedule = (): void => {
-    // The relay said to wait: all that is asked for waits.
-    if (flushing || later !== undefined) return;
-    flushing = true;
-    queueMicrotask(() => {
-      flushing = false;
-      flush();
-    });
-  };
-  const askLater = (afterMs: number): void => {
-    later ??= clock.setTimer(() => {
-      later = undefined;
-      schedule();
-    }, afterMs);
-  };
+  const subscribing = createSubscribing({
+    wires,
+    clock,
+    report,
+    changed,
+    touch,
+    lost: (wire, stretch) => tellLost(wire, stretch),
+  });
 
-  const wanted = (wire: Wire): Terms => {
-    const all = [...wire.listeners];
-    return {
-      states: !all.some(({ events }) => events),
-      pulses: all.some(({ pulses }) => pulses),
-      snapshot: wire.book?.complete === false,
-    };
-  };
-  /** Whether what was asked for on this connection does not give what is wanted now. */
-  const isShort = ({ asked }: Wire, terms: Terms): boolean =>
-    asked === undefined ||
-    (asked.terms.states && !terms.states) ||
-    (!asked.terms.pulses && terms.pulses) ||
-    (!asked.terms.snapshot && terms.snapshot);
-
-  const flush = (): void => {
-    const unused = [...wires.values()].filter(({ listeners }) => listeners.size === 0);
-    if (unused.length > 0) {
-      for (const { name } of unused) wires.delete(name);
-      // There is room again.
-      for (const wire of wires.values()) if (wire.refused?.code === 'rate_limited') wire.refused = undefined;
-      changed();
-    }
-    if (line === undefined) return;
-    const ended = unused.filter(({ asked }) => asked !== undefined).map(({ name }) => name);
-    for (const channels of portions(ended, (name) => name)) line.ask('unsubscribe', { channels }, () => undefined);
-    const groups = new Map<string, { readonly terms: Terms; readonly wires: Wire[] }>();
-    let room = maxChannels - [...wires.values()].filter(({ asked }) => asked !== undefined).length;
-    for (const wire of [...wires.values()]) {
-      const terms = wanted(wire);
-      if (wire.refused !== undefined || !isShort(wire, terms)) continue;
-      if (wire.asked === undefined && --room < 0) {
-        refuse(wire, new Failure('rate_limited', `the relay serves at most ${maxChannels} channels a connection`));
-        continue;
-      }
-      const id = JSON.stringify(terms);
-      const group = groups.get(id) ?? { terms, wires: [] };
-      groups.set(id, group);
-      group.wires.push(wire);
-    }
-    for (const { terms, wires: some } of groups.values())
-      for (const portion of portions(some, ({ name }) => name)) subscribe(portion, terms);
-  };
-
-  const subscribe = (some: readonly Wire[], terms: Terms): void => {
-    const number = ++requests;
-    const channels = some.map((wire) => {
-      const { name, chain } = wire;
-      const { since } = chain;
-      chain.asked({ since, snapshot: terms.snapshot });
-      wire.asked = { terms, number };
-      if (terms.snapshot) wire.book?.expectSnapshot();
-      touch(wire);
-      return since === undefined ? name : { channel: name, since };
-    });
-    const { snapshot, states, pulses } = terms;
-    const params = { channels, snapshot, ...(pulses ? { pulses } : {}), ...(states ? { mode: 'states' } : {}) };
-    line?.ask('subscribe', params, (reply) => {
-      // What was asked for again since, or is not wanted any more, waits for its own reply.
-      subscribed(
-        some.filter((wire) => wire.asked?.number === number && wires.get(wire.name) === wire),
-        reply,
-      );
-    });
-  };
-
-  const subscribed = (some: readonly Wire[], reply: Reply): void => {
-    if (!reply.ok) return notSubscribed(some, reply.error);
-    const answers = isSubscribed(reply.result) ? reply.result.channels : [];
-    for (const wire of some) {
-      const answer = answers.find(({ channel }) => channel === wire.name);
-      if (answer === undefined) {
-        const what = 'a subscribe reply that cannot be used';
-        report({ kind: 'fault', what });
-        line?.drop(what);
-        return undefined;
-      }
-      const lost = wire.chain.answered(answer);
-      if (lost !== undefined) tellLost(wire, lost);
-      touch(wire);
-      each(wire, (listener) => listener.begun?.());
-    }
-    return schedule();
-  };
-
-  const notSubscribed = (some: readonly Wire[], error: RpcError): void => {
-    const { channel } = error.data;
-    // All or nothing: the others are asked for again without the one that is not allowed.
-    const named = some.filter(({ name }) => name === channel);
-    const final = error.code === 4403 || error.code === -32_602;
-    for (const wire of some) {
-      wire.asked = undefined;
-      wire.chain.ended();
-      if (final && (named.length === 0 || named.includes(wire))) refuse(wire, errorOf(error));
-    }
-    if (final) schedule();
-    else askLater(retryAfterOf(error, ASK_AGAIN_MS));
-  };
-
-  const refuse = (wire: Wire, error: SessionRelayError): void => {
-    wire.refused = error;
-    report({ kind: 'refused', channel: wire.name, error });
-    touch(wire);
-    each(wire, (listener) => listener.refused?.(error));
-  };
-
-  const tellLost = (wire: Wire, { from, to }: { readonly from: string; readonly to: string }): void => {
+  const tellLost = (wire: Wire, { from, to }: LostStretch): void => {
     wire.book?.expectSnapshot();
     // The relay sends one by itself.
     if (wire.asked !== undefined) wire.asked = { ...wire.asked, terms: { ...wire.asked.terms, snapshot: true } };
@@ -257,7 +83,7 @@ export function createChannels({ clock, report, changed }: ChannelsOptions): Cha
   };
   const lose = (wire: Wire, gap: Gap): void => {
     report({ kind: 'gap', ...gap });
-    each(wire, (listener) => listener.lost?.(gap));
+    tell(wire, (listener) => listener.lost?.(gap));
   };
 
   /** Something of the channel did not come: nothing that comes under these terms counts any more. */
@@ -270,11 +96,11 @@ export function createChannels({ clock, report, changed }: ChannelsOptions): Cha
     const now = clock.monotonic();
     wire.losses = [...wire.losses.filter((at) => now - at < LOSSES_WITHIN_MS), now];
     if (wire.losses.length > MAX_LOSSES) line?.drop('frames are missing again and again');
-    else schedule();
+    else subscribing.schedule();
   };
 
   const takeEvent = (wire: Wire, { previous, event }: Extract<Notice, { method: 'event' }>['params']): void => {
-    const verdict = wire.asked?.terms.states === true ? 'missing' : wire.chain.frame(previous, event.id);
+    const verdict = isOfMode(wire, false) ? wire.chain.frame(previous, event.id) : 'missing';
     if (verdict === 'missing') return missing(wire);
     // Consumers ignore types that they do not know (PROTOCOL.md §2); the chain goes on over them.
     if (verdict !== 'next' || !isKnownType(event.type)) return undefined;
@@ -284,13 +110,13 @@ export function createChannels({ clock, report, changed }: ChannelsOptions): Cha
       lose(wire, { channel: wire.name, from: previous, to: event.id, why: 'unreadable' });
     } else {
       wire.book?.event(event);
-      each(wire, (listener) => listener.event?.(event));
+      tell(wire, (listener) => listener.event?.(event));
     }
     return touch(wire, true);
   };
 
   const takeStates = (wire: Wire, said: Extract<Notice, { method: 'states' }>['params']): void => {
-    const verdict = wire.asked?.terms.states === false ? 'missing' : wire.chain.frame(said.previous, said.cursor);
+    const verdict = isOfMode(wire, true) ? wire.chain.frame(said.previous, said.cursor) : 'missing';
     if (verdict === 'missing') return missing(wire);
     if (verdict === 'old') return undefined;
     unread(wire, wire.book?.newest(said.states, said.removed));
@@ -301,10 +127,11 @@ export function createChannels({ clock, report, changed }: ChannelsOptions): Cha
   };
 
   const beat = (at: string, last: { readonly [name: string]: string }): void => {
-    stalledBeats = blindAll ? 0 : stalledBeats + 1;
-    for (const wire of [...wires.values()]) {
-      const stalled = wire.chain.phase === 'replaying' && stalledBeats > STALLED_BEATS;
-      if (stalled || wire.chain.beat(at, last[wire.name]) === 'missing') missing(wire);
+    const all = [...wires.values()];
+    stalledBeats = blindAll || !all.some(isBehind) ? 0 : stalledBeats + 1;
+    for (const wire of all) {
+      if ((stalledBeats > STALLED_BEATS && isBehind(wire)) || wire.chain.beat(at, last[wire.name]) === 'missing')
+        missing(wire);
     }
   };
 
@@ -318,21 +145,7 @@ export function createChannels({ clock, report, changed }: ChannelsOptions): Cha
 
   return {
     join(name, listener) {
-      const known = wires.get(name);
-      const wire: Wire = known ?? {
-        name,
-        view: line === undefined ? 'unreachable' : 'replaying',
-        book: undefined,
-        refused: undefined,
-        blindSources,
-        listeners: new Set(),
-        chain: createChain(hasSnapshot(name)),
-        get isBegun() {
-          return this.chain.phase === 'replaying' || this.chain.phase === 'live';
-        },
-        asked: undefined,
-        losses: [],
-      };
+      const wire = wires.get(name) ?? createWire(name, blindSources, line === undefined ? 'unreachable' : 'replaying');
       wires.set(name, wire);
       wire.listeners.add(listener);
       // Whoever comes new is answered anew.
@@ -340,15 +153,14 @@ export function createChannels({ clock, report, changed }: ChannelsOptions): Cha
       if (listener.states && hasSnapshot(name)) wire.book ??= createBook();
       touch(wire);
       changed();
-      schedule();
+      subscribing.schedule();
       return wire;
     },
     leave(name, listener) {
-      if (wires.get(name)?.listeners.delete(listener) === true) schedule();
+      if (wires.get(name)?.listeners.delete(listener) === true) subscribing.schedule();
     },
-    online(next, limits) {
+    online(next, maxChannels) {
       line = next;
-      ({ maxChannels } = limits);
       blindAll = false;
       blindSources.clear();
       stalledBeats = 0;
@@ -357,12 +169,11 @@ export function createChannels({ clock, report, changed }: ChannelsOptions): Cha
         wire.losses = [];
       }
       touchAll();
-      flush();
+      subscribing.online(next, maxChannels);
     },
     offline() {
       line = undefined;
-      later?.cancel();
-      later = undefined;
+      subscribing.offline();
       for (const wire of wires.values()) {
         wire.asked = undefined;
         wire.chain.ended();
@@ -372,7 +183,7 @@ export function createChannels({ clock, report, changed }: ChannelsOptions): Cha
     regranted() {
       for (const wire of wires.values()) wire.refused = undefined;
       touchAll();
-      schedule();
+      subscribing.schedule();
     },
     replaying: () => [...wires.values()].filter(({ view }) => view === 'replaying').map(({ name }) => name),
     get blind() {
@@ -380,7 +191,7 @@ export function createChannels({ clock, report, changed }: ChannelsOptions): Cha
     },
     close() {
       line = undefined;
-      later?.cancel();
+      subscribing.offline();
       wires.clear();
     },
     notice(notice) {
@@ -394,7 +205,7 @@ export function createChannels({ clock, report, changed }: ChannelsOptions): Cha
             const { pulse } = notice.params;
             if (wire.chain.phase !== 'live') return;
             wire.book?.pulse(pulse);
-            each(wire, (listener) => listener.pulse?.(pulse));
+            tell(wire, (listener) => listener.pulse?.(pulse));
             touch(wire, true);
           });
         case 'snapshot':
@@ -445,23 +256,16 @@ export function createChannels({ clock, report, changed }: ChannelsOptions): Cha
   };
 }
 
+function isBehind({ chain: { phase } }: Wire): boolean {
+  return phase === 'replaying' || phase === 'asked';
+}
+
+/** What comes before the reply is of the old terms, and may be of the other mode. */
+function isOfMode({ asked, isBegun }: Wire, states: boolean): boolean {
+  return !isBegun || asked?.terms.states === states;
+}
+
 /** `/deribit/main`, as an event names its source, and `deribit.main`, as a command does, are the same. */
 function sourceName(text: string): string {
   return text.replace(/^\//, '').replace('/', '.');
-}
-
-/** Cuts a list so that no part has more than {@link REQUEST_CHARACTERS} in its names. */
-function portions<T>(all: readonly T[], nameOf: (one: T) => string): readonly (readonly T[])[] {
-  const parts: T[][] = [];
-  let room = 0;
-  for (const one of all) {
-    const size = nameOf(one).length + 64;
-    if (size > room) {
-      parts.push([]);
-      room = REQUEST_CHARACTERS;
-    }
-    room -= size;
-    parts.at(-1)?.push(one);
-  }
-  return parts;
 }

@@ -43,6 +43,8 @@ export interface CommandRequest extends CommandOptions {
 export interface Commands {
   run(request: CommandRequest): Promise<CommandReply>;
   online(admitted: Admitted): void;
+  /** A new token, and maybe another identity. */
+  regranted(identity: string): void;
   offline(): void;
   /** Rejects all that wait, and all that come, with this. */
   stop(error: SessionRelayError): void;
@@ -173,6 +175,9 @@ export function createCommands(clock: Clock): Commands {
     online(next) {
       admitted = next;
       for (const one of [...waiting]) resume(one);
+    },
+    regranted(identity) {
+      if (admitted !== undefined) admitted = { ...admitted, identity };
     },
     offline() {
       admitted = undefined;

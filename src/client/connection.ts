@@ -4,12 +4,11 @@ import { createRetry } from '../net/retry.js';
 import { endingOf, errorOf, retryAfterOf } from './endings.js';
 import type { Notice, RpcError, Welcome } from './frames.js';
 import { type Line, openLine } from './line.js';
+import { createRenewal } from './renewal.js';
 import { shape, string } from './shape.js';
 import type { SocketClass } from './socket.js';
 import type { ClientNotice } from './status.js';
-
-/** A credential: a text, or where to get a fresh one from. */
-export type TokenSource = string | (() => string | Promise<string>);
+import { type TokenSource, withToken } from './token.js';
 
 /** Where a connection stands, without what its channels add to it. */
 export type Phase =
@@ -52,21 +51,13 @@ export interface ConnectionOptions {
   readonly changed: () => void;
   readonly admitted: (admitted: Admitted) => void;
   /** The token was replaced, and with it maybe the grant. */
-  readonly regranted: () => void;
+  readonly regranted: (identity: string) => void;
   readonly notice: (notice: Notice) => void;
   /** The connection is gone; whether there will be another, `phase` says. */
   readonly lost: () => void;
 }
 
 const PROTOCOL = 1;
-/** Longest wait for a token that a function was asked for. */
-const TOKEN_MS = 30_000;
-/** Part of a token's life after which it is renewed: from, and by chance up to so much more, so that a fleet is spread. */
-const RENEW_FROM = 0.75;
-const RENEW_SPREAD = 0.1;
-/** Between two tries to renew: a quarter of what is left, within these. */
-const RENEW_AGAIN_MS = { least: 1_000, most: 30_000 };
-
 const isGranted = shape({ identity: string }, { expiresAt: string });
 
 export function createConnection(options: ConnectionOptions): Connection {
@@ -77,13 +68,11 @@ export function createConnection(options: ConnectionOptions): Connection {
   /** Counts attempts: what belongs to an earlier one is dropped. */
   let generation = 0;
   const timers = new Set<Timer>();
-  let renewal: Timer | undefined;
   /** Refusals of a token since one was good. */
   let refusals = 0;
   let drainAt: number | undefined;
-  let renewing = false;
-  /** The relay's clock less ours. */
-  let skewMs = 0;
+  /** The relay's wall clock less our monotonic one: our own wall clock may be wrong, and may jump. */
+  let relayClock = 0;
 
   const turn = (next: Phase): void => {
     phase = next;
@@ -99,7 +88,7 @@ export function createConnection(options: ConnectionOptions): Connection {
   const disarm = (): void => {
     for (const timer of timers) timer.cancel();
     timers.clear();
-    renewal?.cancel();
+    renewal.stop();
   };
 
   const stop = (error: SessionRelayError, code?: number): void => {
@@ -113,7 +102,6 @@ export function createConnection(options: ConnectionOptions): Connection {
   const end = (): void => {
     generation++;
     disarm();
-    renewing = false;
   };
 
   const wait = (code: number, reason: string, atLeastMs: number): void => {
@@ -152,29 +140,6 @@ export function createConnection(options: ConnectionOptions): Connection {
     return stop(new SessionRelayError('unauthenticated', why === '' ? what : `${what}: ${why}`), code);
   };
 
-  /** Asks for a token; `use` and `fail` are called only while the same connection is wanted. */
-  const withToken = (use: (token: string | undefined) => void, fail: (error: SessionRelayError) => void): void => {
-    const mine = generation;
-    let done = false;
-    const once = (task: () => void): void => {
-      if (done) return;
-      done = true;
-      late?.cancel();
-      if (mine === generation) task();
-    };
-    let late: Timer | undefined;
-    if (typeof token !== 'function') return use(token);
-    late = clock.setTimer(() => {
-      once(() => fail(new SessionRelayError('unauthenticated', `no token came within ${TOKEN_MS / 1_000} s`)));
-    }, TOKEN_MS);
-    // `async`, so that a function which throws is one which rejects.
-    (async () => token())().then(
-      (value) => once(() => use(value)),
-      (thrown: unknown) => once(() => fail(noToken(thrown))),
-    );
-    return undefined;
-  };
-
   const connect = (attempt: number): void => {
     end();
     drainAt = undefined;
@@ -182,10 +147,15 @@ export function createConnection(options: ConnectionOptions): Connection {
     turn({ at: 'connecting', attempt });
     if (mine !== generation) return;
     withToken(
-      (value) => open(mine, value),
+      token,
+      clock,
+      (value) => {
+        if (mine === generation) open(mine, value);
+      },
       (error) => {
+        if (mine !== generation) return;
         report({ kind: 'token', error });
-        if (mine === generation) wait(0, error.message, 0);
+        wait(0, error.message, 0);
       },
     );
   };
@@ -212,7 +182,7 @@ export function createConnection(options: ConnectionOptions): Connection {
       return stop(new SessionRelayError('not_available', what));
     }
     const now = Date.parse(welcome.now);
-    skewMs = Number.isNaN(now) ? 0 : now - clock.now();
+    relayClock = (Number.isNaN(now) ? clock.now() : now) - clock.monotonic();
     // A relay that wants no token is not handed one.
     if (!welcome.authRequired) return admit(opened, welcome, undefined);
     if (value === undefined) return tokenRefused('', 4401);
@@ -247,45 +217,38 @@ export function createConnection(options: ConnectionOptions): Connection {
       if (!isGranted(reply.result)) return opened.drop('an auth reply that cannot be used');
       refusals = 0;
       const { identity, expiresAt } = reply.result;
+      const leftMs = Date.parse(expiresAt ?? '') - (relayClock + clock.monotonic());
+      if (typeof token === 'function' && !Number.isNaN(leftMs)) renewal.expires(leftMs);
       then.granted(identity);
-      if (mine === generation && expiresAt !== undefined) renewBefore(opened, Date.parse(expiresAt));
       return undefined;
     });
     if (!sent) stop(new SessionRelayError('invalid_params', 'the token is longer than the relay reads'));
   };
 
   /** Only where a function gives tokens: a text stays what it is, and the relay says when it has expired. */
-  const renewBefore = (opened: Line, expiresAtMs: number): void => {
-    if (typeof token !== 'function' || Number.isNaN(expiresAtMs)) return;
-    const mine = generation;
-    const leftMs = (): number => expiresAtMs - (clock.now() + skewMs);
-    const renewIn = (ms: number): void => {
-      renewal?.cancel();
-      renewal = clock.setTimer(renew, Math.max(0, ms));
-    };
-    const failed = (error: SessionRelayError): void => {
-      renewing = false;
-      report({ kind: 'token', error });
-      if (mine === generation) renewIn(Math.min(RENEW_AGAIN_MS.most, Math.max(RENEW_AGAIN_MS.least, leftMs() / 4)));
-    };
-    const renew = (): void => {
-      if (renewing || mine !== generation) return;
-      renewing = true;
-      withToken((value) => {
-        if (value === undefined) return;
-        authenticate(opened, value, {
-          granted: () => {
-            renewing = false;
-            options.regranted();
-          },
-          refused: (error) => failed(errorOf(error)),
-        });
-      }, failed);
-    };
-    renewSoon = renew;
-    renewIn(leftMs() * (RENEW_FROM + RENEW_SPREAD * random()));
-  };
-  let renewSoon = (): void => {};
+  const renewal = createRenewal({
+    clock,
+    random,
+    failed: (error) => report({ kind: 'token', error }),
+    renew(done) {
+      const mine = generation;
+      withToken(
+        token,
+        clock,
+        (value) => {
+          if (mine !== generation || value === undefined || line === undefined) return;
+          authenticate(line, value, {
+            granted(identity) {
+              done(undefined);
+              options.regranted(identity);
+            },
+            refused: (error) => done(errorOf(error)),
+          });
+        },
+        done,
+      );
+    },
+  });
 
   const noticed = (opened: Line, notice: Notice): void => {
     switch (notice.method) {
@@ -294,7 +257,7 @@ export function createConnection(options: ConnectionOptions): Connection {
         measure(opened);
         break;
       case 'token_expiring':
-        renewSoon();
+        if (typeof token === 'function') renewal.soon();
         break;
       case 'draining': {
         const delayMs = Math.max(0, notice.params.retryAfterMs);
@@ -333,9 +296,4 @@ export function createConnection(options: ConnectionOptions): Connection {
       return closed ?? Promise.resolve();
     },
   };
-}
-
-/** What was thrown is kept, and not repeated: it may hold what it was about. */
-function noToken(cause: unknown): SessionRelayError {
-  return new SessionRelayError('unauthenticated', 'the function that gives tokens failed', { cause });
 }

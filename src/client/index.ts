@@ -3,7 +3,8 @@
  * (`node.ts`).
  */
 import { SessionRelayError } from '../errors.js';
-import { type ConnectOptions, createClient, type RelayClient } from './client.js';
+import type { ConnectOptions, RelayClient } from './api.js';
+import { createClient } from './client.js';
 import type { SocketClass } from './socket.js';
 
 export { type ErrorCode, SessionRelayError } from '../errors.js';
@@ -12,12 +13,12 @@ export { isSessionState } from '../model/fold.js';
 export type { Json } from '../model/json.js';
 export type { Safety, SessionState, SessionStatus, SourceState, State } from '../model/session.js';
 export type { Clock, Random, Timer } from '../net/clock.js';
-export type { ConnectOptions, EventsOptions, RelayClient, StatesOptions, StatesView } from './client.js';
+export type { ConnectOptions, EventsOptions, RelayClient, StatesOptions, StatesView } from './api.js';
 export type { CommandOptions, CommandOutcome, CommandReply } from './commands.js';
-export type { TokenSource } from './connection.js';
 export type { ClientReason } from './safety.js';
 export type { SocketClass, SocketLike } from './socket.js';
 export type { ClientNotice, ClientStatus, Gap, StatusCounts, View } from './status.js';
+export type { TokenSource } from './token.js';
 export type { EventOn, EventTypeOn } from './typed.js';
 
 /**

@@ -3,7 +3,7 @@
  * and cannot drop a dead connection at once).
  */
 import { WebSocket } from 'ws';
-import type { ConnectOptions, RelayClient } from './client.js';
+import type { ConnectOptions, RelayClient } from './api.js';
 import { connect as connectWith } from './index.js';
 
 export * from './index.js';

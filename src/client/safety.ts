@@ -1,7 +1,7 @@
 import { isSessionState } from '../model/fold.js';
 import type { Safety, State } from '../model/session.js';
-import type { Channel } from './channels.js';
 import type { View } from './status.js';
+import type { Channel } from './wire.js';
 
 /**
  * Why a consumer's own library says `unknown`, beside the reasons of PROTOCOL.md §3 that come from the relay:
