@@ -78,13 +78,14 @@ export function createCommands(clock: Clock): Commands {
     const { line, welcome, identity } = admitted;
     const { source, session, command, params, requestId } = one.request;
     const call = { source, command, params, requestId, ...(session === undefined ? {} : { session }) };
+    one.asked++;
+    one.sent ??= { cursor: welcome.cursor, identity };
     const sent = line.ask('command', call, (reply) => {
       if (waiting.has(one)) answered(one, reply);
     });
-    if (!sent) return one.reject(fail(one, 'invalid_params', 'the command is larger than the relay reads'));
-    one.asked++;
-    one.sent ??= { cursor: welcome.cursor, identity };
-    return undefined;
+    if (sent) return undefined;
+    one.asked--;
+    return one.reject(fail(one, 'invalid_params', 'the command is larger than the relay reads'));
   };
 
   /**
