@@ -2,8 +2,7 @@ import { compareCursors } from '../model/cursor.js';
 import type { Pulse, SessionEvent } from '../model/event.js';
 import { fold, foldPulse } from '../model/fold.js';
 import type { State } from '../model/session.js';
-import { shape, string } from './shape.js';
-import { isState } from './state-shape.js';
+import { hasKey, isState } from './state-shape.js';
 
 /** The states of one channel: a snapshot, and what its events make of it by the relay's own fold. */
 export interface Book {
@@ -23,8 +22,6 @@ export interface Book {
   /** States mode: the newest states, and the sessions that are gone. Returns how many could not be read. */
   newest(states: readonly unknown[], removed: readonly string[]): number;
 }
-
-const hasKey = shape({ key: string });
 
 export function createBook(): Book {
   let complete = false;

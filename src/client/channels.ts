@@ -3,7 +3,7 @@ import type { Clock } from '../net/clock.js';
 import { createBook } from './book.js';
 import type { LostStretch } from './chain.js';
 import { isKnownType, isSessionEvent } from './event-shape.js';
-import type { Notice } from './frames.js';
+import type { ChannelNotice, Notice } from './frames.js';
 import type { Line } from './line.js';
 import type { ClientNotice, Gap, View } from './status.js';
 import { createSubscribing } from './subscribing.js';
@@ -99,28 +99,24 @@ export function createChannels({ clock, report, changed }: ChannelsOptions): Cha
     else subscribing.schedule();
   };
 
-  const takeEvent = (wire: Wire, { previous, event }: Extract<Notice, { method: 'event' }>['params']): void => {
+  const takeEvent = (wire: Wire, { previous, event }: ChannelNotice<'event'>['params']): void => {
     const verdict = isOfMode(wire, false) ? wire.chain.frame(previous, event.id) : 'missing';
     if (verdict === 'missing') return missing(wire);
     // Consumers ignore types that they do not know (PROTOCOL.md §2); the chain goes on over them.
     if (verdict !== 'next' || !isKnownType(event.type)) return undefined;
-    if (!isSessionEvent(event)) {
-      report({ kind: 'fault', what: `${event.type} ${event.id} is not as its type says` });
-      wire.book?.spoilt(event.subject);
-      lose(wire, { channel: wire.name, from: previous, to: event.id, why: 'unreadable' });
-    } else {
+    if (isSessionEvent(event)) {
       wire.book?.event(event);
-      tell(wire, (listener) => listener.event?.(event));
+      return tell(wire, (listener) => listener.event?.(event));
     }
-    return touch(wire, true);
+    report({ kind: 'fault', what: `${event.type} ${event.id} is not as its type says` });
+    wire.book?.spoilt(event.subject);
+    return lose(wire, { channel: wire.name, from: previous, to: event.id, why: 'unreadable' });
   };
 
-  const takeStates = (wire: Wire, said: Extract<Notice, { method: 'states' }>['params']): void => {
+  const takeStates = (wire: Wire, said: ChannelNotice<'states'>['params']): void => {
     const verdict = isOfMode(wire, true) ? wire.chain.frame(said.previous, said.cursor) : 'missing';
-    if (verdict === 'missing') return missing(wire);
-    if (verdict === 'old') return undefined;
-    unread(wire, wire.book?.newest(said.states, said.removed));
-    return touch(wire, true);
+    if (verdict === 'missing') missing(wire);
+    else if (verdict !== 'old') unread(wire, wire.book?.newest(said.states, said.removed));
   };
   const unread = ({ name }: Wire, count = 0): void => {
     if (count > 0) report({ kind: 'fault', what: `${count} states of ${name} are not as a state is` });
@@ -135,12 +131,44 @@ export function createChannels({ clock, report, changed }: ChannelsOptions): Cha
     }
   };
 
-  const at = (name: string, task: (wire: Wire) => void): void => {
+  const take = (wire: Wire, notice: ChannelNotice): void => {
+    const { chain, book } = wire;
+    switch (notice.method) {
+      case 'event':
+        return takeEvent(wire, notice.params);
+      case 'states':
+        return takeStates(wire, notice.params);
+      case 'pulse': {
+        const { pulse } = notice.params;
+        if (chain.phase !== 'live') return undefined;
+        book?.pulse(pulse);
+        return tell(wire, (listener) => listener.pulse?.(pulse));
+      }
+      case 'snapshot':
+        // What comes before the reply is of the old terms.
+        if (chain.phase !== 'replaying') return undefined;
+        unread(wire, book?.chunk(notice.params.states, notice.params.last));
+        if (notice.params.last) chain.snapshotEnded(notice.params.cursor);
+        return undefined;
+      case 'caught_up':
+        return chain.caughtUp(notice.params.cursor);
+      case 'gap': {
+        const lost = chain.gap(notice.params);
+        if (lost !== undefined) tellLost(wire, lost);
+        return undefined;
+      }
+      case 'unsubscribed':
+        return missing(wire);
+    }
+  };
+  /** A channel that is subscribed on this connection. */
+  const present = (name: string, task: (wire: Wire) => void): void => {
     const wire = wires.get(name);
     if (wire?.asked === undefined) return;
     // Only what is behind counts: one that lost the end of its replay must not hide behind the others' traffic.
     if (wire.chain.phase === 'replaying') stalledBeats = 0;
     task(wire);
+    touch(wire, true);
   };
 
   return {
@@ -196,48 +224,10 @@ export function createChannels({ clock, report, changed }: ChannelsOptions): Cha
     },
     notice(notice) {
       switch (notice.method) {
-        case 'event':
-          return at(notice.params.channel, (wire) => takeEvent(wire, notice.params));
-        case 'states':
-          return at(notice.params.channel, (wire) => takeStates(wire, notice.params));
-        case 'pulse':
-          return at(notice.params.channel, (wire) => {
-            const { pulse } = notice.params;
-            if (wire.chain.phase !== 'live') return;
-            wire.book?.pulse(pulse);
-            tell(wire, (listener) => listener.pulse?.(pulse));
-            touch(wire, true);
-          });
-        case 'snapshot':
-          return at(notice.params.channel, (wire) => {
-            const { states, last, cursor: to } = notice.params;
-            // What comes before the reply is of the old terms.
-            if (wire.chain.phase !== 'replaying') return;
-            unread(wire, wire.book?.chunk(states, last));
-            if (last) wire.chain.snapshotEnded(to);
-            touch(wire);
-          });
-        case 'caught_up':
-          return at(notice.params.channel, (wire) => {
-            wire.chain.caughtUp(notice.params.cursor);
-            touch(wire);
-          });
-        case 'gap':
-          return at(notice.params.channel, (wire) => {
-            if (wire.chain.phase === 'asked') return;
-            const lost = wire.chain.gap(notice.params);
-            if (lost !== undefined) tellLost(wire, lost);
-            touch(wire);
-          });
         case 'lag':
           for (const [name, since] of Object.entries(notice.params.since))
-            at(name, (wire) => {
-              if (wire.chain.lag(since) === 'missing') missing(wire);
-              touch(wire);
-            });
+            present(name, (wire) => wire.chain.lag(since) === 'missing' && missing(wire));
           return undefined;
-        case 'unsubscribed':
-          return at(notice.params.channel, missing);
         case 'heartbeat':
           return beat(notice.params.cursor, notice.params.last);
         case 'blind':
@@ -249,11 +239,15 @@ export function createChannels({ clock, report, changed }: ChannelsOptions): Cha
           else blindSources.delete(sourceName(source));
           return touchAll(true);
         }
-        default:
-          return undefined;
       }
+      if (isOfChannel(notice)) present(notice.params.channel, (wire) => take(wire, notice));
+      return undefined;
     },
   };
+}
+
+function isOfChannel(notice: Notice): notice is ChannelNotice {
+  return 'channel' in notice.params;
 }
 
 function isBehind({ chain: { phase } }: Wire): boolean {

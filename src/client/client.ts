@@ -11,6 +11,13 @@ import { type SocketClass, socketUrl } from './socket.js';
 import type { ClientNotice, ClientStatus, StatusCounts } from './status.js';
 import { createStreams } from './streams.js';
 
+/** Notices that a status counts. */
+const COUNTED: { readonly [K in ClientNotice['kind']]?: keyof StatusCounts } = {
+  gap: 'gaps',
+  resubscribed: 'resubscribed',
+  fault: 'faults',
+};
+
 /** `WebSocket` must be given here; the entries of the package know their own. */
 export function createClient(url: string, options: ConnectOptions & { readonly WebSocket: SocketClass }): RelayClient {
   const { token, WebSocket, clock = systemClock, random = Math.random } = options;
@@ -23,9 +30,8 @@ export function createClient(url: string, options: ConnectOptions & { readonly W
   let isOver = false;
 
   const report = (notice: ClientNotice): void => {
-    if (notice.kind === 'gap') counts = { ...counts, gaps: counts.gaps + 1 };
-    if (notice.kind === 'resubscribed') counts = { ...counts, resubscribed: counts.resubscribed + 1 };
-    if (notice.kind === 'fault') counts = { ...counts, faults: counts.faults + 1 };
+    const counted = COUNTED[notice.kind];
+    if (counted !== undefined) counts = { ...counts, [counted]: counts[counted] + 1 };
     notices.next(notice);
     tellStatus();
   };
@@ -39,29 +45,15 @@ export function createClient(url: string, options: ConnectOptions & { readonly W
   };
   const statusNow = (): ClientStatus => {
     const { phase } = connection;
-    switch (phase.at) {
-      case 'connecting':
-        return { state: 'connecting', willRetry: true, attempt: phase.attempt, ...counts };
-      case 'waiting': {
-        const { attempt, retryAtMs, code, reason } = phase;
-        return { state: 'unreachable', willRetry: true, attempt, retryAtMs, code, reason, ...counts };
-      }
-      case 'over': {
-        const { at: _, ...rest } = phase;
-        return { state: 'closed', willRetry: false, ...rest, ...counts };
-      }
-      case 'connected': {
-        const { at: _, drainAtMs, ...beat } = phase;
-        const common = { willRetry: true, ...beat, ...counts } as const;
-        if (drainAtMs !== undefined) return { state: 'draining', retryAtMs: drainAtMs, ...common };
-        const { blind } = channels;
-        if (blind === 'all') return { state: 'blind', sources: blind, ...common };
-        if (blind.size > 0) return { state: 'blind', sources: [...blind], ...common };
-        const behind = channels.replaying();
-        if (behind.length > 0) return { state: 'replaying', channels: behind, ...common };
-        return { state: 'open', ...common };
-      }
-    }
+    if (phase.state !== 'connected') return { ...phase, ...counts };
+    const { state: _, drainAtMs, ...beat } = phase;
+    const common = { willRetry: true, ...beat, ...counts } as const;
+    const { blind } = channels;
+    const behind = channels.replaying();
+    if (drainAtMs !== undefined) return { state: 'draining', retryAtMs: drainAtMs, ...common };
+    if (blind === 'all') return { state: 'blind', sources: blind, ...common };
+    if (blind.size > 0) return { state: 'blind', sources: [...blind], ...common };
+    return behind.length > 0 ? { state: 'replaying', channels: behind, ...common } : { state: 'open', ...common };
   };
 
   const channels = createChannels({ clock, report, changed: tellStatus });
@@ -102,7 +94,7 @@ export function createClient(url: string, options: ConnectOptions & { readonly W
       channels.offline();
       commands.offline();
       const { phase } = connection;
-      if (phase.at === 'over') finish(phase.error);
+      if (phase.state === 'closed') finish(phase.error);
     },
   });
 

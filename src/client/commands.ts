@@ -1,4 +1,4 @@
-import { SessionRelayError } from '../errors.js';
+import { type ErrorCode, SessionRelayError } from '../errors.js';
 import { parseCursor } from '../model/cursor.js';
 import type { Json } from '../model/json.js';
 import type { Clock, Timer } from '../net/clock.js';
@@ -6,7 +6,7 @@ import type { Admitted } from './connection.js';
 import { errorOf } from './endings.js';
 import { cursor } from './event-shape.js';
 import type { Reply, RpcError } from './frames.js';
-import { boolean, oneOf, shape, string } from './shape.js';
+import { boolean, json, oneOf, shape, string } from './shape.js';
 
 /** A command that was carried out. */
 export type CommandReply =
@@ -64,8 +64,13 @@ interface Waiting {
   readonly reject: (error: SessionRelayError) => void;
 }
 
-const isDone = shape({ cursor, requestId: string }, { replayed: boolean });
-const isReplayed = shape({ replayed: oneOf([true]), outcome: oneOf(['succeeded', 'failed', 'unknown']) });
+const isResult = shape({ result: json, cursor, requestId: string }, { replayed: boolean });
+const isReplayed = shape({
+  replayed: oneOf([true]),
+  outcome: oneOf(['succeeded', 'failed', 'unknown']),
+  cursor,
+  requestId: string,
+});
 const isPage = shape({ complete: boolean });
 
 export function createCommands(clock: Clock): Commands {
@@ -110,25 +115,13 @@ export function createCommands(clock: Clock): Commands {
   const answered = (one: Waiting, reply: Reply): void => {
     if (!reply.ok) return one.reject(refusal(one, reply.error));
     const { result } = reply;
-    if (!isDone(result)) return one.reject(lost(one, 'the answer cannot be read'));
-    const { cursor: at, requestId, replayed } = result;
-    if ('result' in result) {
-      const { result: value } = result;
-      return one.resolve({
-        result: value as Json,
-        cursor: at,
-        requestId,
-        ...(replayed === undefined ? {} : { replayed }),
-      });
-    }
+    if (isResult(result)) return one.resolve(result);
     if (!isReplayed(result)) return one.reject(lost(one, 'the answer cannot be read'));
     const { outcome } = result;
-    if (outcome === 'succeeded') return one.resolve({ replayed: true, outcome, cursor: at, requestId });
-    if (outcome === 'failed') {
-      const data = { requestId, outcome: 'failed' satisfies CommandOutcome };
-      return one.reject(new SessionRelayError('venue_error', 'it failed, before the relay restarted', { data }));
-    }
-    return one.reject(lost(one, 'the relay restarted while it was carried out'));
+    if (outcome === 'succeeded') return one.resolve({ ...result, outcome });
+    if (outcome === 'failed')
+      return one.reject(fail(one, 'venue_error', 'it failed before the relay restarted', outcome));
+    return one.reject(lost(one, 'the relay restarted meanwhile'));
   };
 
   const refusal = (one: Waiting, error: RpcError): SessionRelayError => {
@@ -191,20 +184,25 @@ export function createCommands(clock: Clock): Commands {
   };
 }
 
+/** What is known of one that is given up. */
 function outcomeOf({ asked }: Waiting): CommandOutcome {
   return asked > 0 ? 'unknown' : 'not_done';
 }
 
-function fail(one: Waiting, code: 'invalid_params' | 'relay_unreachable', message: string): SessionRelayError {
+function fail(
+  one: Waiting,
+  code: ErrorCode,
+  message: string,
+  outcome: CommandOutcome = outcomeOf(one),
+): SessionRelayError {
   const { requestId } = one.request;
-  return new SessionRelayError(code, message, { data: { requestId, outcome: outcomeOf(one) } });
+  return new SessionRelayError(code, message, { data: { requestId, outcome } });
 }
 
 /** The outcome is unknown, and said to be so: never done, never not done (PROTOCOL.md §6). */
-function lost({ request: { command, source, requestId } }: Waiting, why: string): SessionRelayError {
-  const data = { requestId, outcome: 'unknown' satisfies CommandOutcome };
-  const what = `whether ${source} carried out ${command} is unknown`;
-  return new SessionRelayError('venue_timeout', `${what}: ${why}`, { data });
+function lost(one: Waiting, why: string): SessionRelayError {
+  const { command, source } = one.request;
+  return fail(one, 'venue_timeout', `whether ${source} carried out ${command} is unknown: ${why}`, 'unknown');
 }
 
 function stopped(one: Waiting, error: SessionRelayError): SessionRelayError {

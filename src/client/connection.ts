@@ -7,21 +7,11 @@ import { type Line, openLine } from './line.js';
 import { createRenewal } from './renewal.js';
 import { shape, string } from './shape.js';
 import type { SocketClass } from './socket.js';
-import type { ClientNotice } from './status.js';
+import type { Away, Beat, ClientNotice } from './status.js';
 import { type TokenSource, withToken } from './token.js';
 
 /** Where a connection stands, without what its channels add to it. */
-export type Phase =
-  | { readonly at: 'connecting'; readonly attempt: number }
-  | { readonly at: 'connected'; readonly drainAtMs?: number; readonly rttMs?: number; readonly heartbeatAtMs?: number }
-  | {
-      readonly at: 'waiting';
-      readonly attempt: number;
-      readonly retryAtMs: number;
-      readonly code: number;
-      readonly reason: string;
-    }
-  | { readonly at: 'over'; readonly code?: number; readonly reason: string; readonly error?: SessionRelayError };
+export type Phase = Away | ({ readonly state: 'connected'; readonly drainAtMs?: number } & Beat);
 
 /** What the relay is to know of us before channels and commands may be asked for. */
 export interface Admitted {
@@ -63,7 +53,7 @@ const isGranted = shape({ identity: string }, { expiresAt: string });
 export function createConnection(options: ConnectionOptions): Connection {
   const { url, token, WebSocket, clock, random, report } = options;
   const retry = createRetry({ clock, random });
-  let phase: Phase = { at: 'connecting', attempt: 1 };
+  let phase: Phase = { state: 'connecting', willRetry: true, attempt: 1 };
   let line: Line | undefined;
   /** Counts attempts: what belongs to an earlier one is dropped. */
   let generation = 0;
@@ -95,7 +85,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     end();
     void line?.close();
     line = undefined;
-    turn({ at: 'over', reason: error.message, error, ...(code === undefined ? {} : { code }) });
+    turn({ state: 'closed', willRetry: false, reason: error.message, error, ...(code === undefined ? {} : { code }) });
     options.lost();
   };
   /** Nothing of the present connection counts any more. */
@@ -109,9 +99,9 @@ export function createConnection(options: ConnectionOptions): Connection {
     line = undefined;
     retry.ended();
     const { attempt, delayMs } = retry.next(atLeastMs);
-    turn({ at: 'waiting', attempt, retryAtMs: clock.now() + delayMs, code, reason });
+    turn({ state: 'unreachable', willRetry: true, attempt, retryAtMs: clock.now() + delayMs, code, reason });
     options.lost();
-    if (phase.at === 'waiting') after(delayMs, () => connect(attempt + 1));
+    if (phase.state === 'unreachable') after(delayMs, () => connect(attempt + 1));
   };
   const waitOut = (code: number, reason: string, atLeastMs: number): void => {
     void line?.close();
@@ -144,7 +134,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     end();
     drainAt = undefined;
     const mine = generation;
-    turn({ at: 'connecting', attempt });
+    turn({ state: 'connecting', willRetry: true, attempt });
     if (mine !== generation) return;
     withToken(
       token,
@@ -199,7 +189,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     const mine = generation;
     // First, so that nobody is told `open` before what is behind counts.
     options.admitted({ line: opened, welcome, identity });
-    if (mine === generation) turn({ at: 'connected' });
+    if (mine === generation) turn({ state: 'connected' });
   };
 
   const authenticate = (
@@ -253,7 +243,7 @@ export function createConnection(options: ConnectionOptions): Connection {
   const noticed = (opened: Line, notice: Notice): void => {
     switch (notice.method) {
       case 'heartbeat':
-        if (phase.at === 'connected') turn({ ...phase, heartbeatAtMs: clock.now() });
+        if (phase.state === 'connected') turn({ ...phase, heartbeatAtMs: clock.now() });
         measure(opened);
         break;
       case 'token_expiring':
@@ -262,7 +252,7 @@ export function createConnection(options: ConnectionOptions): Connection {
       case 'draining': {
         const delayMs = Math.max(0, notice.params.retryAfterMs);
         drainAt = clock.monotonic() + delayMs;
-        if (phase.at === 'connected') turn({ ...phase, drainAtMs: clock.now() + delayMs });
+        if (phase.state === 'connected') turn({ ...phase, drainAtMs: clock.now() + delayMs });
         after(delayMs, () => waitOut(1001, 'the relay shuts down', 0));
         break;
       }
@@ -274,7 +264,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     const mine = generation;
     const askedAt = clock.monotonic();
     opened.ask('ping', {}, () => {
-      if (mine === generation && phase.at === 'connected') turn({ ...phase, rttMs: clock.monotonic() - askedAt });
+      if (mine === generation && phase.state === 'connected') turn({ ...phase, rttMs: clock.monotonic() - askedAt });
     });
   };
 
@@ -284,14 +274,14 @@ export function createConnection(options: ConnectionOptions): Connection {
     },
     start: () => connect(1),
     retryNow() {
-      if (phase.at === 'waiting') connect(phase.attempt + 1);
+      if (phase.state === 'unreachable') connect(phase.attempt + 1);
     },
     close() {
-      if (phase.at === 'over') return Promise.resolve();
+      if (phase.state === 'closed') return Promise.resolve();
       end();
       const closed = line?.close();
       line = undefined;
-      turn({ at: 'over', reason: 'closed' });
+      turn({ state: 'closed', willRetry: false, reason: 'closed' });
       options.lost();
       return closed ?? Promise.resolve();
     },

@@ -64,9 +64,15 @@ export type Notice =
       };
     };
 
-const isReply = shape({ id: number }, {});
+/** A notice about one channel. */
+export type ChannelNotice<M extends Notice['method'] = Notice['method']> = Extract<
+  Notice,
+  { readonly method: M; readonly params: { readonly channel: string } }
+>;
+
+const isReply = shape({ id: number });
 const isRefusal = shape({ error: shape({ code: number, message: string }, { data: record }) });
-const isNotification = shape({ method: string }, {});
+const isNotification = shape({ method: string });
 const isEventFrame = shape({ channel: string, previous: cursor, data: isEnvelope });
 const isPulseFrame = shape({ channel: string, data: isPulse });
 const isStatesFrame = shape(
@@ -97,27 +103,17 @@ export function readFrame(text: string): Frame {
 
 function readNotification(method: string, value: unknown): Frame {
   if (method === 'subscription') return readSubscription(value);
-  const plain = readPlain(method, value);
-  if (plain !== undefined) return { kind: 'notice', notice: plain };
-  return Object.hasOwn(params, method) ? unreadable(`a ${method} that cannot be used`) : { kind: 'ignored' };
+  const notice = { method, params: value };
+  if (isPlain(notice)) return { kind: 'notice', notice };
+  return isMethod(method) ? unreadable(`a ${method} that cannot be used`) : { kind: 'ignored' };
 }
 
-function readPlain(method: string, value: unknown): Plain | undefined {
-  const read = <M extends keyof Params>(name: M, fits: Guard<Of<Params[M]>>) =>
-    name === method && fits(value) ? { method: name, params: value } : undefined;
-  return (
-    read('heartbeat', params.heartbeat) ??
-    read('snapshot', params.snapshot) ??
-    read('caught_up', params.caught_up) ??
-    read('lag', params.lag) ??
-    read('gap', params.gap) ??
-    read('unsubscribed', params.unsubscribed) ??
-    read('blind', params.blind) ??
-    read('sighted', params.sighted) ??
-    read('token_expiring', params.token_expiring) ??
-    read('draining', params.draining) ??
-    read('welcome', params.welcome)
-  );
+function isMethod(method: string): method is keyof Params {
+  return Object.hasOwn(params, method);
+}
+
+function isPlain(notice: { readonly method: string; readonly params: unknown }): notice is Plain {
+  return isMethod(notice.method) && params[notice.method](notice.params);
 }
 
 function readSubscription(value: unknown): Frame {

@@ -101,15 +101,20 @@ export function createHistory(options: HistoryOptions): History {
       if (!isOver()) page();
     },
     live(one) {
-      if (held === undefined) return event(one);
+      if (held === undefined) {
+        // Pages may be ahead of a channel that is itself being replayed.
+        if (compareCursors(one.id, at) > 0) event(one);
+        return;
+      }
       if (held.length < MAX_HELD && !again) held.push(one);
       else forgetHeld();
-      return undefined;
     },
     lost(gap) {
-      if (held === undefined) lost(gap);
-      // The pages that are read from now on say themselves what is missing.
-      else forgetHeld();
+      // The pages that are still to be read say themselves what is missing.
+      if (held !== undefined) return forgetHeld();
+      // What follows may be of another epoch, and not to be compared.
+      at = BEFORE_ALL;
+      return lost(gap);
     },
     stop() {
       stopped = true;

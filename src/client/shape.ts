@@ -1,4 +1,4 @@
-import type { JsonObject } from '../model/json.js';
+import type { Json, JsonObject } from '../model/json.js';
 
 /**
  * Checks by hand what comes off the wire: a guard that fails means that the value must not be used. Objects may hold
@@ -16,6 +16,8 @@ export const string: Guard<string> = (value) => typeof value === 'string';
 export const number: Guard<number> = (value) => typeof value === 'number';
 export const boolean: Guard<boolean> = (value) => typeof value === 'boolean';
 export const anything: Guard<unknown> = (_): _ is unknown => true;
+/** What `JSON.parse` made is JSON. */
+export const json: Guard<Json> = (_): _ is Json => true;
 /** An object, not an array. What `JSON.parse` made holds nothing but JSON. */
 export const record: Guard<JsonObject> = (value): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -24,22 +24,22 @@ const PATH = '/v1/ws';
  * @throws SessionRelayError `invalid_params`
  */
 export function socketUrl(text: string): string {
-  let url: URL;
-  try {
-    url = new URL(text);
-  } catch {
-    throw badUrl('is no URL');
+  const url = parsed(text);
+  if (url === undefined || !/^(ws|http)s?:$/.test(url.protocol) || url.username + url.password + url.search !== '') {
+    // It may hold a secret: it is not repeated.
+    const what = 'the relay is given as http(s)://host or ws(s)://host/v1/ws, without user, password and query';
+    throw new SessionRelayError('invalid_params', what);
   }
-  if (!/^(wss?|https?):$/.test(url.protocol)) throw badUrl('is of none of http, https, ws, wss');
-  if (url.username !== '' || url.password !== '' || url.search !== '')
-    throw badUrl('holds more than host and path: a token is given by `token`, never in a URL, where logs keep it');
   url.protocol = url.protocol.replace('http', 'ws');
   url.hash = '';
   if (url.pathname === '/') url.pathname = PATH;
   return url.href;
 }
 
-/** It may hold a secret: it is not repeated. */
-function badUrl(why: string): SessionRelayError {
-  return new SessionRelayError('invalid_params', `the relay's URL ${why}`);
+function parsed(text: string): URL | undefined {
+  try {
+    return new URL(text);
+  } catch {
+    return undefined;
+  }
 }

@@ -59,4 +59,5 @@ const isSource: Guard<Extract<State, { readonly kind: 'source' }>> = shape({
 });
 
 export const isState: Guard<State> = either(isSession, isSource);
+/** A thing of which it is known at least which session it is about. */
 export const hasKey = shape({ key: string });

@@ -22,37 +22,41 @@ export type ClientNotice =
   | { readonly kind: 'token'; readonly error: SessionRelayError };
 
 /** How it stands with the relay; a discriminated union over `state`. Times are ms since the Unix epoch, of this machine. */
-export type ClientStatus = StatusCounts &
+export type ClientStatus = StatusCounts & (Away | Present);
+
+/** While there is no connection. */
+export type Away =
+  | { readonly state: 'connecting'; readonly willRetry: true; readonly attempt: number }
+  /** Not connected. `code`: how the last try ended; 1006 without a close frame, or where the relay refused; 0: no token. */
+  | {
+      readonly state: 'unreachable';
+      readonly willRetry: true;
+      readonly attempt: number;
+      readonly retryAtMs: number;
+      readonly code: number;
+      readonly reason: string;
+    }
+  /** Over: by `close()`, or for a reason that trying again cannot mend. */
+  | {
+      readonly state: 'closed';
+      readonly willRetry: false;
+      readonly code?: number;
+      readonly reason: string;
+      readonly error?: SessionRelayError;
+    };
+
+type Present = { readonly willRetry: true } & Beat &
   (
-    | { readonly state: 'connecting'; readonly willRetry: true; readonly attempt: number }
+    | /** Everything that was subscribed is live. */ { readonly state: 'open' }
     /** Connected, and behind on `channels`: their levels are unknown. */
-    | ({ readonly state: 'replaying'; readonly willRetry: true; readonly channels: readonly string[] } & Beat)
-    /** Everything that was subscribed is live. */
-    | ({ readonly state: 'open'; readonly willRetry: true } & Beat)
+    | { readonly state: 'replaying'; readonly channels: readonly string[] }
     /** The relay cannot follow these sources (`<venue>.<source>`), or anything at all. */
-    | ({ readonly state: 'blind'; readonly willRetry: true; readonly sources: 'all' | readonly string[] } & Beat)
+    | { readonly state: 'blind'; readonly sources: 'all' | readonly string[] }
     /** The relay shuts down; frames still come until the client moves, at `retryAtMs`. */
-    | ({ readonly state: 'draining'; readonly willRetry: true; readonly retryAtMs: number } & Beat)
-    /** Not connected. `code`: how the last connection ended, 1006 where it did without a word or never opened. */
-    | {
-        readonly state: 'unreachable';
-        readonly willRetry: true;
-        readonly attempt: number;
-        readonly retryAtMs: number;
-        readonly code: number;
-        readonly reason: string;
-      }
-    /** Over: by `close()`, or for a reason that trying again cannot mend. */
-    | {
-        readonly state: 'closed';
-        readonly willRetry: false;
-        readonly code?: number;
-        readonly reason: string;
-        readonly error?: SessionRelayError;
-      }
+    | { readonly state: 'draining'; readonly retryAtMs: number }
   );
 
-interface Beat {
+export interface Beat {
   /** Of the last `ping`, asked at each heartbeat. */
   readonly rttMs?: number;
   readonly heartbeatAtMs?: number;

@@ -185,8 +185,6 @@ function badCall(message: string): SessionRelayError {
 
 function eventsLost(gap: Gap): SessionRelayError {
   const { channel, from, to, why } = gap;
-  const how = why === 'not_held' ? 'the relay no longer holds them' : 'they cannot be read';
-  return new SessionRelayError('events_lost', `events of ${channel} after ${from} up to ${to} are lost: ${how}`, {
-    data: { ...gap },
-  });
+  const message = `events of ${channel} after ${from} up to ${to} are lost (${why})`;
+  return new SessionRelayError('events_lost', message, { data: { ...gap } });
 }

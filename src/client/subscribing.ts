@@ -30,8 +30,8 @@ export interface SubscribingOptions {
   readonly lost: (wire: Wire, stretch: LostStretch) => void;
 }
 
-/** One `subscribe` names no more than this, so that it stays well below the relay's `maxPayloadBytes`. */
-const REQUEST_CHARACTERS = 16_384;
+/** One request names no more than this, so that the longest channels stay well below the relay's `maxPayloadBytes`. */
+const REQUEST_CHANNELS = 32;
 const ASK_AGAIN_MS = 1_000;
 
 const isSubscribed = shape({ channels: list(shape({ channel: string, cursor, recovered: boolean })) });
@@ -85,7 +85,7 @@ export function createSubscribing(options: SubscribingOptions): Subscribing {
     }
     if (line === undefined) return;
     const ended = unused.filter(({ asked }) => asked !== undefined).map(({ name }) => name);
-    for (const channels of portions(ended, (name) => name)) line.ask('unsubscribe', { channels }, () => undefined);
+    for (const channels of portions(ended)) line.ask('unsubscribe', { channels }, () => undefined);
     const groups = new Map<string, { readonly terms: Terms; readonly wires: Wire[] }>();
     let room = maxChannels - [...wires.values()].filter(({ asked }) => asked !== undefined).length;
     for (const wire of [...wires.values()]) {
@@ -104,7 +104,7 @@ export function createSubscribing(options: SubscribingOptions): Subscribing {
       group.wires.push(wire);
     }
     for (const { terms, wires: some } of groups.values())
-      for (const portion of portions(some, ({ name }) => name)) subscribe(portion, terms);
+      for (const portion of portions(some)) subscribe(portion, terms);
   };
 
   const subscribe = (some: readonly Wire[], terms: Terms): void => {
@@ -184,18 +184,8 @@ export function createSubscribing(options: SubscribingOptions): Subscribing {
   };
 }
 
-/** Cuts a list so that no part has more than {@link REQUEST_CHARACTERS} in its names. */
-function portions<T>(all: readonly T[], nameOf: (one: T) => string): readonly (readonly T[])[] {
+function portions<T>(all: readonly T[]): readonly (readonly T[])[] {
   const parts: T[][] = [];
-  let room = 0;
-  for (const one of all) {
-    const size = nameOf(one).length + 64;
-    if (size > room) {
-      parts.push([]);
-      room = REQUEST_CHARACTERS;
-    }
-    room -= size;
-    parts.at(-1)?.push(one);
-  }
+  for (let from = 0; from < all.length; from += REQUEST_CHANNELS) parts.push(all.slice(from, from + REQUEST_CHANNELS));
   return parts;
 }

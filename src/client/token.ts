@@ -22,21 +22,14 @@ export function withToken(
     late.cancel();
     task();
   };
-  const late = clock.setTimer(
-    () => once(() => fail(new SessionRelayError('unauthenticated', `no token came within ${TOKEN_MS / 1_000} s`))),
-    TOKEN_MS,
-  );
+  const none = (cause?: unknown): void =>
+    once(() => fail(new SessionRelayError('unauthenticated', 'no token could be had', { cause })));
+  const late = clock.setTimer(none, TOKEN_MS);
   // `async`, so that a function which throws is one which rejects. What it threw is kept, and not repeated: it may hold
   // what it was about.
-  (async () => source())().then(
-    (token) =>
-      once(() =>
-        typeof token === 'string' && token !== ''
-          ? use(token)
-          : fail(new SessionRelayError('unauthenticated', 'the function that gives tokens gave none')),
-      ),
-    (cause: unknown) =>
-      once(() => fail(new SessionRelayError('unauthenticated', 'the function that gives tokens failed', { cause }))),
-  );
+  (async () => source())().then((token) => {
+    if (typeof token === 'string' && token !== '') once(() => use(token));
+    else none();
+  }, none);
   return undefined;
 }

@@ -54,6 +54,39 @@ test('a past of many pages is read below the relay’s rate', async () => {
   expect(heard.values).toHaveLength(3_500);
 });
 
+test('more live events than are held while the past is read come as the past', async () => {
+  const on = await stage({
+    prepare(relay) {
+      relay.pageSize = 10;
+      for (let n = 0; n < 20; n++) update({ relay }, n);
+    },
+  });
+  const heard = on.events(CHANNEL, { since: '0-0' });
+  await on.settle();
+  for (let n = 0; n < 1_500; n++) update(on, n);
+  on.relay.pageSize = 1_000;
+  await on.advance(500);
+  update(on, 1);
+  expect(ids(heard.values)).toEqual(on.relay.journal.map(({ id }) => id));
+});
+
+test('also where they came while the last page was on its way', async () => {
+  const on = await stage({ prepare: (relay) => void update({ relay }, 1) });
+  let asked = 0;
+  on.relay.answers.set('get_events', ({ id }) => {
+    asked = id;
+    return undefined;
+  });
+  const heard = on.events(CHANNEL, { since: '0-0' });
+  await on.settle();
+  const result = { events: [...on.relay.journal], cursor: on.relay.head, complete: true };
+  for (let n = 0; n < 1_500; n++) update(on, n);
+  on.relay.answers.clear();
+  on.relay.network.last.deliver(JSON.stringify({ jsonrpc: '2.0', id: asked, result }));
+  await on.advance(500);
+  expect(ids(heard.values)).toEqual(on.relay.journal.map(({ id }) => id));
+});
+
 test('what is lost of the past is announced', async () => {
   const on = await stage({
     prepare(relay) {
@@ -121,6 +154,7 @@ test('property: whenever it joins and whatever happens meanwhile, it is the jour
         const on = await stage({
           settled: () => settle(2),
           prepare(relay) {
+            relay.pageSize = 3;
             for (let n = 0; n < 12; n++) update({ relay }, n);
           },
         });
@@ -134,7 +168,7 @@ test('property: whenever it joins and whatever happens meanwhile, it is the jour
           else if (act === 'hangUp') on.relay.hangUp(1006);
           else if (act === 'lag') on.relay.lag();
           else if (act === 'truncate') on.relay.truncate(on.relay.journal.length - 1);
-          else for (let n = 0; n < 1_100; n++) update(on, n);
+          else for (let n = 0; n < 8; n++) update(on, n);
           if (act !== 'burst') await settle(1);
         }
         await on.advance(120_000);
@@ -151,7 +185,7 @@ test('property: whenever it joins and whatever happens meanwhile, it is the jour
         await on.client.close();
       },
     ),
-    { numRuns: 60 },
+    { numRuns: 150 },
   );
 }, 60_000);
 

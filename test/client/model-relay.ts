@@ -68,6 +68,8 @@ export class ModelRelay {
   beating = true;
   /** Replayed events a step; a step follows the next after {@link STEP_MS}. */
   replayStep = 2;
+  /** Events a page of `get_events` at most: a page may be shorter than what was asked for. */
+  pageSize = 1_000;
   epoch = 1;
   #offset = 0;
   #oldest = 0;
@@ -348,7 +350,7 @@ export class ModelRelay {
     readonly limit: number;
   }): object {
     const found = this.#after(since, channel);
-    const events = found.slice(0, limit);
+    const events = found.slice(0, Math.min(limit, this.pageSize));
     const more = found.length > events.length;
     const cursor = more ? (events.at(-1)?.id ?? since) : this.holds(since) || found.length > 0 ? this.head : since;
     return { events, cursor, complete: this.holds(since), ...(more ? { next: cursor } : {}) };
