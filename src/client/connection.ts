@@ -57,7 +57,8 @@ export function createConnection(options: ConnectionOptions): Connection {
   let line: Line | undefined;
   /** Counts attempts: what belongs to an earlier one is dropped. */
   let generation = 0;
-  const timers = new Set<Timer>();
+  /** The next try, or the move away from a relay that drains. */
+  let timer: Timer | undefined;
   /** Refusals of a token since one was good. */
   let refusals = 0;
   let drainAt: number | undefined;
@@ -68,44 +69,30 @@ export function createConnection(options: ConnectionOptions): Connection {
     phase = next;
     options.changed();
   };
-  const after = (ms: number, task: () => void): void => {
-    const timer = clock.setTimer(() => {
-      timers.delete(timer);
-      task();
-    }, ms);
-    timers.add(timer);
-  };
-  const disarm = (): void => {
-    for (const timer of timers) timer.cancel();
-    timers.clear();
-    renewal.stop();
-  };
-
-  const stop = (error: SessionRelayError, code?: number): void => {
-    end();
-    void line?.close();
-    line = undefined;
-    turn({ state: 'closed', willRetry: false, reason: error.message, error, ...(code === undefined ? {} : { code }) });
-    options.lost();
-  };
   /** Nothing of the present connection counts any more. */
   const end = (): void => {
     generation++;
-    disarm();
+    timer?.cancel();
+    renewal.stop();
   };
-
-  const wait = (code: number, reason: string, atLeastMs: number): void => {
+  const leave = (next: Away): Promise<void> | undefined => {
     end();
+    const closed = line?.close();
     line = undefined;
+    turn(next);
+    options.lost();
+    return closed;
+  };
+  const stop = (error: SessionRelayError, code?: number): void => {
+    const { message: reason } = error;
+    void leave({ state: 'closed', willRetry: false, reason, error, ...(code === undefined ? {} : { code }) });
+  };
+  const wait = (code: number, reason: string, atLeastMs: number): void => {
     retry.ended();
     const { attempt, delayMs } = retry.next(atLeastMs);
-    turn({ state: 'unreachable', willRetry: true, attempt, retryAtMs: clock.now() + delayMs, code, reason });
-    options.lost();
-    if (phase.state === 'unreachable') after(delayMs, () => connect(attempt + 1));
-  };
-  const waitOut = (code: number, reason: string, atLeastMs: number): void => {
-    void line?.close();
-    wait(code, reason, atLeastMs);
+    const mine = generation + 1;
+    void leave({ state: 'unreachable', willRetry: true, attempt, retryAtMs: clock.now() + delayMs, code, reason });
+    if (mine === generation) timer = clock.setTimer(() => connect(attempt + 1), delayMs);
   };
 
   const ended = (code: number, reason: string): void => {
@@ -125,7 +112,7 @@ export function createConnection(options: ConnectionOptions): Connection {
   /** A function may know a better one, once. */
   const tokenRefused = (why: string, code: number): void => {
     refusals++;
-    if (typeof token === 'function' && refusals < 2) return waitOut(code, why, 0);
+    if (typeof token === 'function' && refusals < 2) return wait(code, why, 0);
     const what = token === undefined ? 'the relay wants a token' : 'the relay does not take the token';
     return stop(new SessionRelayError('unauthenticated', why === '' ? what : `${what}: ${why}`), code);
   };
@@ -180,7 +167,7 @@ export function createConnection(options: ConnectionOptions): Connection {
       granted: (identity) => admit(opened, welcome, identity),
       refused: (error) => {
         if (error.code === 4401) tokenRefused(error.message, 4401);
-        else waitOut(error.code, error.message, retryAfterOf(error, 0));
+        else wait(error.code, error.message, retryAfterOf(error, 0));
       },
     });
   };
@@ -253,7 +240,8 @@ export function createConnection(options: ConnectionOptions): Connection {
         const delayMs = Math.max(0, notice.params.retryAfterMs);
         drainAt = clock.monotonic() + delayMs;
         if (phase.state === 'connected') turn({ ...phase, drainAtMs: clock.now() + delayMs });
-        after(delayMs, () => waitOut(1001, 'the relay shuts down', 0));
+        timer?.cancel();
+        timer = clock.setTimer(() => wait(1001, 'the relay shuts down', 0), delayMs);
         break;
       }
     }
@@ -277,12 +265,8 @@ export function createConnection(options: ConnectionOptions): Connection {
       if (phase.state === 'unreachable') connect(phase.attempt + 1);
     },
     close() {
-      if (phase.state === 'closed') return Promise.resolve();
-      end();
-      const closed = line?.close();
-      line = undefined;
-      turn({ state: 'closed', willRetry: false, reason: 'closed' });
-      options.lost();
+      const closed =
+        phase.state === 'closed' ? undefined : leave({ state: 'closed', willRetry: false, reason: 'closed' });
       return closed ?? Promise.resolve();
     },
   };

@@ -194,7 +194,7 @@ describe('whatever the relay and the network do', () => {
         ]);
         await on.client.close();
       }),
-      { numRuns: 120 },
+      { numRuns: 150 },
     );
   }, 120_000);
 });

@@ -376,10 +376,7 @@ export class ModelRelay {
     for (const { subscription, since, last, recovered } of begun) {
       const { channel } = subscription;
       if (!recovered) {
-        this.say(peer.socket, 'gap', { channel, from: since, to: last });
-        if (hasSnapshot(channel)) this.#snapshot(peer, channel, last);
-        else this.say(peer.socket, 'caught_up', { channel, cursor: last });
-        subscription.replaying = undefined;
+        this.#gap(peer, subscription, since ?? last);
       } else if (since === undefined) {
         if (snapshot && hasSnapshot(channel)) this.#snapshot(peer, channel, last);
         subscription.replaying = undefined;
@@ -397,10 +394,21 @@ export class ModelRelay {
     this.say(peer.socket, 'snapshot', { channel, states: states.slice(half), last: true, cursor });
   }
 
+  #gap(peer: Peer, subscription: Subscription, from: string): void {
+    const { channel } = subscription;
+    const to = this.#groups.get(channel) ?? this.head;
+    this.say(peer.socket, 'gap', { channel, from, to });
+    if (hasSnapshot(channel)) this.#snapshot(peer, channel, to);
+    else this.say(peer.socket, 'caught_up', { channel, cursor: to });
+    subscription.replaying = undefined;
+  }
+
   /** A step now, the next after a while, until it has caught up. */
   #replay(peer: Peer, subscription: Subscription): void {
     const { channel, replaying } = subscription;
     if (replaying === undefined || !this.#isHere(peer) || peer.subscriptions.get(channel) !== subscription) return;
+    // The journal was cut while the replay ran.
+    if (!this.holds(replaying.at)) return this.#gap(peer, subscription, replaying.previous);
     const found = this.#after(replaying.at, channel);
     for (const event of found.slice(0, this.replayStep)) {
       this.say(peer.socket, 'subscription', { channel, previous: replaying.previous, data: event });
