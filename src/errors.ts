@@ -18,7 +18,8 @@
  * | `journal_failed` | the journal does not commit or cannot be read | 4503 |
  * | `not_available` | a part that this build does not have | 4503 |
  * | `closed` | used after `stop()` or `close()` | 4503 |
- * | `relay_unreachable` | the relay cannot be asked (command line) | exit code 3 |
+ * | `relay_unreachable` | the relay cannot be asked (client, command line) | exit code 3 |
+ * | `events_lost` | events of a stream will never come (`data` is the gap) | |
  * | `internal` | a fault in session-relay itself | -32603 |
  */
 export type ErrorCode =
@@ -37,6 +38,7 @@ export type ErrorCode =
   | 'not_available'
   | 'closed'
   | 'relay_unreachable'
+  | 'events_lost'
   | 'internal';
 
 export interface ErrorOptionsOf {

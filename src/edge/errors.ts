@@ -32,6 +32,7 @@ const CODES: Readonly<Record<ErrorCode, number>> = {
   not_available: 4503,
   closed: 4503,
   relay_unreachable: 4503,
+  events_lost: INTERNAL_ERROR,
   internal: INTERNAL_ERROR,
 };
 

@@ -19,11 +19,11 @@ import { isSessionState } from '../model/fold.js';
 import type { Json } from '../model/json.js';
 import { type Safety, type State, UNKNOWN_SAFETY } from '../model/session.js';
 import type { Clock, Random } from '../net/clock.js';
+import { iterate } from '../net/iterate.js';
 import { type Log, silentLog } from '../net/log.js';
 import { systemClock } from '../net/timer.js';
 import type { StopOptions, Venue } from '../venues/venue.js';
 import { createHub } from './hub.js';
-import { iterate } from './iterate.js';
 import type { Journal } from './journal/journal.js';
 import { createMemoryJournal } from './journal/memory.js';
 

@@ -1,11 +1,21 @@
 import { z } from 'zod';
 import { jsonObject } from './json.js';
+import {
+  CARRIERS,
+  ENVIRONMENTS,
+  PROTECTION_SCOPES,
+  ROLES,
+  SAFETY_LEVELS,
+  SESSION_KINDS,
+  VENUES,
+} from './vocabulary.js';
+
+export { CARRIERS, SOURCE_TOKEN, VENUES } from './vocabulary.js';
 
 /**
  * The event vocabulary of PROTOCOL.md §2: one schema for each type's `data`, and the types that follow from them.
  * What a type does to its session's status is said by `fold.ts`.
  */
-export const VENUES = ['deribit', 'tradernet', 'ibkr', 'snaptrade'] as const;
 export type VenueName = (typeof VENUES)[number];
 export const venueName = z.enum(VENUES);
 
@@ -15,20 +25,19 @@ export const timestamp = z
   .regex(/^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/, 'a time is RFC 3339 in UTC with milliseconds')
   .refine((text) => !Number.isNaN(Date.parse(text)), 'a time is one that the calendar has');
 
-export const CARRIERS = ['ws', 'http', 'hook'] as const;
 /** What a fact came in on. A link is not a session: each carrier is up or down on its own. */
 export const carrier = z.enum(CARRIERS);
 export type Carrier = z.infer<typeof carrier>;
 
-export const sessionKind = z.enum(['api', 'public', 'login', 'security', 'sso', 'brokerage', 'connection']);
+export const sessionKind = z.enum(SESSION_KINDS);
 export type SessionKind = z.infer<typeof sessionKind>;
-export const environment = z.enum(['live', 'test', 'paper', 'demo']);
+export const environment = z.enum(ENVIRONMENTS);
 export type Environment = z.infer<typeof environment>;
-export const role = z.enum(['trading', 'watch']);
+export const role = z.enum(ROLES);
 export type Role = z.infer<typeof role>;
-export const protectionScope = z.enum(['connection', 'account']);
+export const protectionScope = z.enum(PROTECTION_SCOPES);
 export type ProtectionScope = z.infer<typeof protectionScope>;
-export const safetyLevel = z.enum(['safe', 'at_risk', 'unsafe', 'unknown']);
+export const safetyLevel = z.enum(SAFETY_LEVELS);
 export type SafetyLevel = z.infer<typeof safetyLevel>;
 
 const count = z.number().int().nonnegative();
@@ -162,9 +171,6 @@ export const EVENT_TYPES = Object.keys(eventData) as readonly EventType[];
 
 /** The data of one event type. */
 export type EventData<T extends EventType> = Readonly<z.infer<(typeof eventData)[T]>>;
-
-/** The token of what concerns a source as a whole. */
-export const SOURCE_TOKEN = '-';
 
 interface Envelope<T extends EventType> {
   /** The cursor: `<epoch>-<offset>`. */

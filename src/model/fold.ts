@@ -1,13 +1,5 @@
 import { compareCursors } from './cursor.js';
-import {
-  type EventType,
-  type Pulse,
-  type SessionEvent,
-  type SessionKind,
-  SOURCE_TOKEN,
-  VENUES,
-  type VenueName,
-} from './event.js';
+import type { EventType, Pulse, SessionEvent, SessionKind, VenueName } from './event.js';
 import type { Json } from './json.js';
 import {
   type HeartbeatState,
@@ -18,6 +10,7 @@ import {
   UNKNOWN_SAFETY,
 } from './session.js';
 import { parseSessionKey, sessionKey } from './subject.js';
+import { SOURCE_TOKEN, VENUES } from './vocabulary.js';
 
 /**
  * The fold (PROTOCOL.md §2 and §3): what an event makes of its session's state. One pure function, the same in the

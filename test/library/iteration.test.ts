@@ -1,8 +1,8 @@
 import { Subject } from 'rxjs';
 import { expect, test } from 'vitest';
-import { iterate, MAX_ITERATOR_EVENTS } from '../../src/hub/iterate.js';
 import { sessions } from '../../src/hub/sessions.js';
 import type { SessionEvent } from '../../src/model/event.js';
+import { iterate, MAX_ITERATOR_EVENTS } from '../../src/net/iterate.js';
 import { fakeVenue, opened } from '../support/fake-venue.js';
 import { settle, VirtualClock } from '../support/virtual-clock.js';
 

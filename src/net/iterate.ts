@@ -1,18 +1,18 @@
 import type { Observable } from 'rxjs';
 import { SessionRelayError } from '../errors.js';
-import type { SessionEvent } from '../model/event.js';
 
 /** Events that an async iterator holds for a slow consumer; beyond it iteration ends with an error, never with a hole. */
 export const MAX_ITERATOR_EVENTS = 10_000;
 
 /**
  * Pulls from a hot stream through a bounded buffer. A consumer that falls {@link MAX_ITERATOR_EVENTS} behind gets what
- * is held for it, then `rate_limited`; one that leaves its loop is forgotten.
+ * is held for it, then `rate_limited`; an error of the stream comes behind what is held, too. One that leaves its loop
+ * is forgotten.
  */
-export function iterate(events$: Observable<SessionEvent>): AsyncIterator<SessionEvent> {
-  let buffer: SessionEvent[] = [];
+export function iterate<T extends { readonly id: string }>(events$: Observable<T>): AsyncIterator<T, undefined> {
+  let buffer: T[] = [];
   let ended = false;
-  let failure: SessionRelayError | undefined;
+  let failure: { readonly why: unknown } | undefined;
   let waiting: (() => void)[] = [];
   const wake = (): void => {
     const woken = waiting;
@@ -23,7 +23,11 @@ export function iterate(events$: Observable<SessionEvent>): AsyncIterator<Sessio
     next(event) {
       if (failure !== undefined) return;
       if (buffer.length < MAX_ITERATOR_EVENTS) buffer.push(event);
-      else failure = tooSlow(buffer.at(-1)?.id);
+      else failure = { why: tooSlow(buffer.at(-1)?.id) };
+      wake();
+    },
+    error(why) {
+      failure ??= { why };
       wake();
     },
     complete() {
@@ -39,7 +43,7 @@ export function iterate(events$: Observable<SessionEvent>): AsyncIterator<Sessio
         if (failure !== undefined && !ended) {
           ended = true;
           subscription.unsubscribe();
-          throw failure;
+          throw failure.why;
         }
         if (ended) return { done: true, value: undefined };
         await new Promise<void>((resolve) => {
