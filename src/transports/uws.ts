@@ -103,7 +103,12 @@ async function listen(
   });
   app.any('/*', (response, request) => {
     if (!accepting) return refuse(response, NOT_ACCEPTING, true);
-    return serve(response, headOf(response, request, options), options, handlers);
+    const head = headOf(response, request, options);
+    // What any other coding comes to is a matter of opinion, and two opinions are how a request is smuggled (RFC 9112).
+    // Without an answer: behind one uWebSockets.js would go on with what it takes for the next request.
+    const coding = head.headers['transfer-encoding'];
+    if (coding !== undefined && coding.toLowerCase() !== 'chunked') return void response.close();
+    return serve(response, head, options, handlers);
   });
 
   const token = await listenOn(app, exclusive, options);
