@@ -33,8 +33,8 @@ const ENDS_WHAT_IS_KNOWN: ReadonlySet<EventType> = new Set([
 ]);
 
 /**
- * Whether a fact without a name of its own says nothing that is not known: a second teller of a transition that was
- * made already. While a session is stale nothing is known, so that a status said again is a new fact. `lastWords`: what
+ * Whether a fact says nothing that is not known: a second teller of a transition that was made already, without a name
+ * of its own; or an end, by any name, of what has ended. While a session is stale nothing is known, so that a status said again is a new fact. `lastWords`: what
  * led to the present status (see {@link wordsOf}), where this life of the relay has heard it.
  */
 export function isRepeat(fact: Fact, before: State | undefined, lastWords: string | undefined): boolean {
@@ -44,12 +44,11 @@ export function isRepeat(fact: Fact, before: State | undefined, lastWords: strin
   if (fact.type === 'session.stale') return before.stale;
   // It may live again since its removal was decided.
   if (fact.type === 'session.removed') return !isEnded(before) && fact.data.reason !== NOT_CONFIGURED;
+  // An end happens once, in whatever words and under whatever name: neither is remembered for ever.
+  const isEnd = fact.type === 'session.expired' || fact.type === 'session.closed';
+  if (isEnd && before.status === statusAfter(fact.type)) return true;
   if (before.stale || fact.key !== undefined) return false;
   switch (fact.type) {
-    case 'session.expired':
-    case 'session.closed':
-      // An end happens once, in whatever words; and words are not remembered across a restart.
-      return before.status === statusAfter(fact.type);
     case 'session.renewed':
       return fact.data.expiresAt !== undefined && fact.data.expiresAt === before.expiresAt;
     case 'session.updated':

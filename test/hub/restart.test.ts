@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { createMemoryJournal } from '../../src/hub/journal/memory.js';
+import { defaultSafetyPolicy } from '../../src/model/safety.js';
 import { type FakeVenue, fact, fakeVenue, linkDown, linkUp, opened } from '../support/fake-venue.js';
 import { settle, VirtualClock } from '../support/virtual-clock.js';
-import { createWorld, startWorld, type World } from './world.js';
+import { createWorld, faultyJournal, startWorld, type World } from './world.js';
 
 /** The next life over the same journal, after a kill: nothing was said on the way out. */
 async function nextLife(world: World, venue: FakeVenue = fakeVenue()): Promise<World> {
@@ -52,6 +54,40 @@ describe('a start after another life', () => {
     expect(second.events.length).toBeGreaterThan(0);
     expect(second.sights.slice(1)).toEqual([{ blind: false, cursor: second.hub.head() }]);
     expect(venue.starts).toBe(1);
+  });
+
+  test('says that the links of that life are down, whatever they were, and once', async () => {
+    const first = await startWorld({ others: [fakeVenue({ id: 'other' })] });
+    const retrying = fact('-', 'link.retrying', { carrier: 'hook', generation: 3, attempt: 1, delayMs: 10 });
+    first.venue.say(linkUp('ws', 4), linkUp('http', 2), retrying, opened('login'));
+    await first.clock.advance(5_000);
+    const second = await nextLife(first);
+    expect(second.take().filter((line) => !line.includes('safety'))).toEqual([
+      '- link.down ws 1006 relay',
+      '- link.down http 1006 relay',
+      '- link.down hook 0 relay',
+      'login session.stale relay_restarted',
+    ]);
+    expect(second.events[0]?.data).toEqual({
+      carrier: 'ws',
+      generation: 0,
+      code: 1006,
+      reason: 'relay_restarted',
+      clean: false,
+      initiator: 'relay',
+    });
+    expect(second.hub.sources()[0]?.state.attributes.links).toEqual({ ws: 'down', http: 'down', hook: 'down' });
+    const third = await nextLife(second);
+    expect(third.take().filter((line) => line.includes('link.'))).toEqual([]);
+    third.venue.say(linkUp('ws', 1), opened('login'));
+    await settle();
+    expect(third.take()).toEqual(['- link.up ws', 'login session.opened login']);
+  });
+
+  test('also of a source that is no longer configured', async () => {
+    const first = await firstLife();
+    const second = await nextLife(first, fakeVenue({ id: 'another' }));
+    expect(second.take()).toContain('- link.down ws 1006 relay');
   });
 
   test('hands the venue what it asked to remember, and nothing of another', async () => {
@@ -121,6 +157,49 @@ describe('a start after another life', () => {
     expect(second.state('active')?.safety).toMatchObject({ level: 'unsafe', reasons: ['stale', 'unconfirmed'] });
   });
 
+  test('orders that may be being cancelled are not safe because the relay was started again', async () => {
+    const deribit = (): FakeVenue => fakeVenue({ venue: 'deribit', safety: defaultSafetyPolicy('deribit') });
+    const live = (venue: FakeVenue): void => {
+      const read = {
+        mechanism: 'cancel_on_disconnect',
+        scope: 'connection',
+        readAt: '2026-11-23T08:00:00.000Z',
+      } as const;
+      venue.say(linkUp(), opened('bot', { kind: 'api' }), fact('bot', 'heartbeat.armed', { intervalMs: 30_000 }));
+      venue.say(fact('-', 'venue.normal', {}), fact('-', 'account.unlocked', { what: 'all' }));
+      venue.say(fact('bot', 'protection.armed', read));
+    };
+    const first = await startWorld({ venue: deribit() });
+    live(first.venue);
+    const triggered = { mechanism: 'cancel_on_disconnect', scope: 'connection', certain: false } as const;
+    first.venue.say(fact('bot', 'protection.triggered', triggered));
+    await first.clock.advance(20_000);
+    const second = await nextLife(first, deribit());
+    live(second.venue);
+    await second.clock.advance(54_000);
+    expect(second.state('deribit.desk.bot')?.safety).toMatchObject({
+      level: 'at_risk',
+      reasons: ['protection_pending'],
+    });
+    await second.clock.advance(5_000);
+    expect(second.state('deribit.desk.bot')?.safety).toMatchObject({ level: 'safe' });
+  });
+
+  test('a penalty that a feed finds to hold still is told no more, and ends once', async () => {
+    const throttled = fact('-', 'source.throttled', { untilAt: '2026-11-23T08:01:00.000Z' });
+    const first = await startWorld();
+    first.venue.say(opened('login'), throttled);
+    await first.clock.advance(5_000);
+    const second = await nextLife(first);
+    second.venue.say(throttled);
+    await second.clock.advance(54_000);
+    second.venue.say(throttled);
+    await second.clock.advance(1_000);
+    second.venue.say(fact('-', 'source.unthrottled', {}));
+    await settle();
+    expect(second.take().filter((line) => line.startsWith('-'))).toEqual(['- source.unthrottled']);
+  });
+
   test('a throttling that the life before was under ends by its time, also where that is past', async () => {
     const throttled = (ms: number) =>
       fact('-', 'source.throttled', { untilAt: new Date(Date.UTC(2026, 10, 23, 8, 0, 0) + ms).toISOString() });
@@ -142,14 +221,28 @@ describe('a start after another life', () => {
     expect(third.events.find(({ type }) => type === 'source.unthrottled')?.data).toEqual({ certain: false });
   });
 
-  test('a session whose source is no longer configured is stale and not safe, and is dropped after a day', async () => {
-    const first = await firstLife();
-    const second = await nextLife(first, fakeVenue({ id: 'another' }));
-    expect(second.state('tradernet.desk.active')).toMatchObject({ stale: true, safety: { level: 'unknown' } });
-    await second.clock.advance(23 * 3_600_000);
-    expect(second.state('tradernet.desk.active')).toBeDefined();
-    await second.clock.advance(3_600_000 + 60_000);
-    expect([...second.hub.states().values()].filter(({ session }) => session !== '-')).toEqual([]);
+  test('keeps the states whose events retention has dropped, and says that they are gone', async () => {
+    const inner = createMemoryJournal({ retention: { maxAgeMs: 60_000, maxBytes: 1_000_000 } });
+    const first = await startWorld({ journal: faultyJournal(inner) });
+    first.venue.say(linkUp(), opened('login', { attributes: { mode: 'prod' } }), opened('closed'));
+    first.venue.say(fact('closed', 'session.closed', { by: 'user' }));
+    await first.clock.advance(5_000);
+    const cursor = first.hub.head();
+    await first.clock.advance(120_000);
+    const before = [...first.hub.states().values()];
+    expect(first.hub.holds(cursor)).toBe(true);
+    expect((await first.hub.read('0-0', 100)).events).toEqual([]);
+    const second = await nextLife(first);
+    expect(second.hub.states().get('tradernet.desk.closed')).toEqual(
+      before.find(({ session }) => session === 'closed'),
+    );
+    expect(second.state('login')).toMatchObject({ status: 'active', stale: true, attributes: { mode: 'prod' } });
+    expect((await second.hub.read('0-0', 100)).complete).toBe(false);
+    expect(second.hub.holds('0-0')).toBe(false);
+    // The names of what is gone are gone, too: only the states know that it was told.
+    second.venue.say(fact('closed', 'session.closed', { by: 'venue' }, { key: 'closed@1' }));
+    await settle();
+    expect(second.take().filter((line) => line.startsWith('closed session'))).toEqual([]);
   });
 });
 

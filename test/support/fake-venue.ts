@@ -42,6 +42,8 @@ export interface FakeVenueOptions extends Partial<Omit<SourceDescription, 'sourc
   readonly others?: readonly string[];
   /** Answers every command at once; without it each waits in `calls`. */
   readonly answer?: (call: VenueCommand) => Json | Promise<Json>;
+  /** What it wants remembered when a session is dropped. */
+  readonly forget?: (source: string, session: string) => FactBatch['memory'];
   /** Facts that it says while it stops. */
   readonly farewell?: readonly Fact[];
   /** How it stops, where not at once. */
@@ -87,6 +89,7 @@ export function fakeVenue(options: FakeVenueOptions = {}): FakeVenue {
         calls.push({ ...call, answer: resolve, fail: reject });
       });
     },
+    ...(options.forget === undefined ? {} : { forget: options.forget }),
     start(given) {
       starts++;
       memory = given;

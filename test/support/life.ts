@@ -14,7 +14,7 @@ export interface Life {
   readonly http: (options: HttpOptions) => HttpClient;
   readonly journal: Journal;
   readonly isAlive: boolean;
-  /** Requests that wait for their answer. */
+  /** Requests that wait for their answer, and sockets for their opening. */
   readonly inFlight: number;
   /** Resolves when its sockets are cut. */
   kill(): Promise<void>;
@@ -84,11 +84,17 @@ export function createLife(options: {
     },
     connect(url, how, handlers) {
       if (!alive) return GONE;
+      inFlight++;
+      const connected = once(() => void inFlight--);
       const socket = options.connect(url, how, {
-        opened: living(() => handlers.opened()),
+        opened: living(() => {
+          connected();
+          handlers.opened();
+        }),
         message: living((text: string) => handlers.message(text)),
         pong: living(() => handlers.pong()),
         ended: living((end) => {
+          connected();
           sockets.delete(socket);
           handlers.ended(end);
         }),
@@ -141,5 +147,13 @@ export function createLife(options: {
       return alive ? inFlight : 0;
     },
     kill,
+  };
+}
+
+function once(task: () => void): () => void {
+  let isDone = false;
+  return () => {
+    if (!isDone) task();
+    isDone = true;
   };
 }
