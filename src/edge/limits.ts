@@ -80,9 +80,6 @@ export const REPLAY_SHARE = 1 / 2;
 export const LIVE_AGAIN_SHARE = 1 / 4;
 /** The most that a heartbeat may fill `maxBufferedBytes` up to: one that has no room comes later. */
 export const HEARTBEAT_SHARE = 3 / 4;
-/** What a transport adds to a message, at most. */
-export const FRAME_HEADER_BYTES = 10;
-
 /** Frames of a replay that are handed to the socket at once; more wait for their turn. */
 export const REPLAY_BYTES = 32 * 1024;
 /** Events of one epoch that are read, rendered and kept together: pages begin at its multiples, so that replays from different cursors meet. */

@@ -3,17 +3,9 @@ import type { Clock } from '../net/clock.js';
 import type { Log } from '../net/log.js';
 import { CLOSE } from './errors.js';
 import type { Frame } from './frames.js';
-import {
-  FRAME_HEADER_BYTES,
-  HEARTBEAT_SHARE,
-  LIVE_AGAIN_SHARE,
-  type Limits,
-  REPLAY_BYTES,
-  REPLAY_SHARE,
-  STREAM_SHARE,
-} from './limits.js';
+import { HEARTBEAT_SHARE, LIVE_AGAIN_SHARE, type Limits, REPLAY_BYTES, REPLAY_SHARE, STREAM_SHARE } from './limits.js';
 import { createStallWatch } from './stall.js';
-import type { SendOutcome, Wire } from './wire.js';
+import { bytesOnWire, type SendOutcome, type Wire } from './wire.js';
 
 /**
  * The way down to one subscriber. What waits in the socket never exceeds `maxBufferedBytes`, but for one message that is
@@ -91,7 +83,7 @@ export function createOutbound({ wire, limits, clock, log, close }: OutboundOpti
   let outcome: SendOutcome = 'sent';
   const ended = (how: SendOutcome): boolean => outcome === how;
   const takes = (text: string, bytes: number): boolean => {
-    const size = bytes + FRAME_HEADER_BYTES;
+    const size = bytesOnWire(bytes);
     if (size > room && !alone) return false;
     outcome = wire.send(text);
     if (outcome === 'refused' || outcome === 'closed') return false;
@@ -127,7 +119,7 @@ export function createOutbound({ wire, limits, clock, log, close }: OutboundOpti
   };
   const isFree = (before: number, bytes: number, upTo: number): boolean => before === 0 || before + bytes <= upTo;
   const sizeOf = (all: readonly string[]): number =>
-    all.reduce((sum, text) => sum + Buffer.byteLength(text) + FRAME_HEADER_BYTES, 0);
+    all.reduce((sum, text) => sum + bytesOnWire(Buffer.byteLength(text)), 0);
   /** All of them or none; there is room. */
   const writeAll = (all: readonly string[], before: number): boolean => {
     texts = all;
@@ -183,7 +175,7 @@ export function createOutbound({ wire, limits, clock, log, close }: OutboundOpti
       if (kind === 'pulse' && before > 0) return false;
       return isFree(before, sizeOf([text]), heartbeatMost) && writeAll([text], before);
     },
-    hasRoom: (bytes) => !stopped && isFree(wire.buffered(), bytes + FRAME_HEADER_BYTES, replayMost),
+    hasRoom: (bytes) => !stopped && isFree(wire.buffered(), bytesOnWire(bytes), replayMost),
     isLow: () => !stopped && wire.buffered() <= liveAgain,
     isIdle: () => !stopped && wire.buffered() === 0,
     writable(bytes) {

@@ -18,6 +18,12 @@ export interface Wire {
   readonly remoteAddress: string;
 }
 
+/** What a text message of so many bytes takes in a socket: its frame's header too (RFC 6455 §5.2; a server masks nothing). */
+export function bytesOnWire(bytes: number): number {
+  if (bytes < 126) return bytes + 2;
+  return bytes + (bytes < 65_536 ? 4 : 10);
+}
+
 /** `queued`: in the socket's buffer; `refused`: not sent and never will be; `closed`: the socket is gone. */
 export type SendOutcome = 'sent' | 'queued' | 'refused' | 'closed';
 

@@ -2,10 +2,10 @@ import { NEVER } from 'rxjs';
 import type { Bus } from '../../src/bus/bus.js';
 import { type AuthOptions, createAuthenticator } from '../../src/edge/auth.js';
 import { createConnection } from '../../src/edge/connection.js';
-import { DEFAULT_LIMITS, FRAME_HEADER_BYTES, type Limits } from '../../src/edge/limits.js';
+import { DEFAULT_LIMITS, type Limits } from '../../src/edge/limits.js';
 import { createReplay, type ReplayOptions } from '../../src/edge/replay.js';
 import { createStates } from '../../src/edge/states.js';
-import type { SendOutcome, Wire, WireHandlers } from '../../src/edge/wire.js';
+import { bytesOnWire, type SendOutcome, type Wire, type WireHandlers } from '../../src/edge/wire.js';
 import type { Journal } from '../../src/hub/journal/journal.js';
 import { createMemoryJournal } from '../../src/hub/journal/memory.js';
 import { formatCursor } from '../../src/model/cursor.js';
@@ -79,7 +79,7 @@ export function createFakeWire(options: {
         return 'refused';
       }
       const text = String(message);
-      const size = Buffer.byteLength(text) + FRAME_HEADER_BYTES;
+      const size = bytesOnWire(Buffer.byteLength(text));
       queue.push({ text, size });
       unread += size;
       highest = Math.max(highest, waiting());

@@ -2,6 +2,7 @@ import { messageOf } from '../../src/errors.js';
 import type { Log } from '../../src/net/log.js';
 import { seededRandom } from '../../src/net/timer.js';
 import { type Relay, type RelayOptions, startRelay } from '../../src/relay.js';
+import type { Transport } from '../../src/transports/transport.js';
 import { createUwsTransport } from '../../src/transports/uws.js';
 import { createScriptedVenue, type ScriptedVenue } from './scripted-venue.js';
 import { connectSubscriber, type Subscriber } from './subscriber.js';
@@ -37,7 +38,7 @@ export interface TestRelay {
 const open = new Set<TestRelay>();
 
 export async function startTestRelay(
-  transport: 'uws' | 'ws',
+  transport: 'uws' | 'ws' | Transport,
   options: Partial<Omit<RelayOptions, 'venues' | 'transport' | 'clock'>> = {},
 ): Promise<TestRelay> {
   const clock = new VirtualClock();

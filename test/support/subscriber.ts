@@ -38,6 +38,7 @@ const asked = z.looseObject({
 });
 const marked = z.object({ channel: z.string(), cursor: z.string() });
 const snapshotted = z.looseObject({ channel: z.string(), cursor: z.string(), last: z.boolean() });
+const lagging = z.object({ since: z.record(z.string(), z.string()) });
 const beaten = z.object({ cursor: z.string(), last: z.record(z.string(), z.string()) });
 
 /** An error that the relay answered with. */
@@ -68,7 +69,7 @@ export class UpgradeRefused extends Error {
 
 /**
  * A subscriber on a real socket that queues every message and checks the continuity of every frame as PROTOCOL.md §4
- * says: `previous`, `caught_up`, `snapshot`, `heartbeat.last`, and nothing of a channel behind its fence.
+ * says: `previous`, `caught_up`, `snapshot`, `lag`, `heartbeat.last`, and nothing of a channel behind its fence.
  */
 export interface Subscriber {
   readonly socket: WebSocket;
@@ -164,6 +165,11 @@ export async function connectSubscriber(
       const { channel, cursor } = marked.parse(params);
       const chain = chainOf(channel);
       if (chain !== undefined) chain.expected = cursor;
+    } else if (method === 'lag') {
+      for (const [channel, since] of Object.entries(lagging.parse(params).since)) {
+        const expected = chainOf(channel)?.expected;
+        if (expected !== since) losses.push(`${channel}: lag since ${since}, not ${expected}`);
+      }
     } else if (method === 'unsubscribed') {
       chains.delete(marked.loose().parse(params).channel);
     } else if (method === 'heartbeat') {
