@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { getSystemErrorMap } from 'node:util';
 import { messageOf, SessionRelayError } from '../../errors.js';
 import type { Log } from '../../net/log.js';
 import { HEAD, type LmdbFile } from './lmdb-file.js';
@@ -13,6 +14,8 @@ const REASON_MS = 500;
 const SETTLE_MS = 5_000;
 /** No version is less than 1. */
 const NEVER = -1;
+/** What lmdb's writer reports beyond it is an error. */
+const LAST_PROGRESS = 2;
 
 /**
  * Commits batches to an LMDB file, one at a time, each only where the file is as this process left it: every commit,
@@ -64,7 +67,10 @@ export function createCommitter({ file, path, sync, log }: CommitterOptions): Co
   let broken: SessionRelayError | undefined;
   const unflushed = new Set<Promise<void>>();
   const looks = new Set<() => void>();
-  onProgress(root, () => {
+  /** What lmdb's writer failed with last. */
+  let status: number | undefined;
+  listenIn(root, (said) => {
+    if (said < 0 || said > LAST_PROGRESS) status = said;
     for (const look of [...looks]) look();
   });
 
@@ -93,7 +99,7 @@ export function createCommitter({ file, path, sync, log }: CommitterOptions): Co
       if (sync === 'always') await root.flushed;
       return undefined;
     } catch (thrown) {
-      const cause = await reasonOf(thrown);
+      const cause = await reasonOf(thrown, status);
       if (commit.seen || isLast(commit)) return breakWith(notFlushed(path, cause));
       suspect = { cause };
       return notWritten(path, cause);
@@ -135,6 +141,7 @@ export function createCommitter({ file, path, sync, log }: CommitterOptions): Co
       while (unflushed.size >= MAX_UNFLUSHED) await Promise.race(unflushed);
       if (broken !== undefined) throw broken;
       const { head, write } = prepare();
+      status = undefined;
       const commit: Commit = { wanted: version + 1, head, seen: false };
       const done = meta.ifVersion(HEAD, version, () => {
         write();
@@ -167,18 +174,19 @@ interface Writer {
 }
 
 /**
- * Calls `look` when a transaction of lmdb may have become visible. Its promise resolves only after the flush, and it has
- * no event for what comes before: so what its writer reports is listened in on here. That is no documented part of
- * lmdb, and only a nudge: what is decided on is read from the file, and a timer looks too.
+ * Calls `hear` with what lmdb's writer reports: that it has flushed, that a commit may be seen, that it wants something
+ * done (0 to 2), else the error that it ended with. lmdb's promise resolves only after the flush, it has no event for
+ * what comes before, and it loses the error of a commit that fails while another is flushed. This is no documented part
+ * of lmdb, and only a nudge and a better message: what is decided on is read from the file, and a timer looks too.
  */
-function onProgress(root: object, look: () => void): void {
+function listenIn(root: object, hear: (status: number) => void): void {
   const env: unknown = 'env' in root ? root.env : undefined;
   if (!isWriter(env)) return;
   const startWriting = env.startWriting.bind(env);
   const value: Writer['startWriting'] = (address, progress) =>
     startWriting(address, (status) => {
       const answer = progress(status);
-      look();
+      hear(status);
       return answer;
     });
   Object.defineProperty(env, 'startWriting', { value });
@@ -191,9 +199,11 @@ function isWriter(value: unknown): value is Writer {
 }
 
 /** Why lmdb's writer failed; its first error says only that it did, and carries a promise of the reason. */
-async function reasonOf(thrown: unknown): Promise<unknown> {
+async function reasonOf(thrown: unknown, status: number | undefined): Promise<unknown> {
   if (!(thrown instanceof Error && 'commitError' in thrown && thrown.commitError instanceof Promise)) return thrown;
   const reason = thrown.commitError.catch((why: unknown) => why);
+  const [name, text] = getSystemErrorMap().get(status === undefined ? 0 : -status) ?? [];
+  if (name !== undefined) return `${name}: ${text}`;
   return Promise.race([reason, pause(REASON_MS, 'lmdb does not say why')]);
 }
 
