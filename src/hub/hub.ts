@@ -328,7 +328,8 @@ export function createHub(options: HubOptions): Hub {
     const isWhole = ledger !== undefined || starting === undefined;
     const journaled = isSettled && isWhole && !(sight.value.blind && sight.value.lasting === true);
     // Where it was never opened nothing was taken that could be lost.
-    if (!journaled && ledger !== undefined) log.error('the journal does not follow: what it did not take is lost', { ...intake.lag() });
+    if (!journaled && ledger !== undefined)
+      log.error('the journal does not follow: what it did not take is lost', { ...intake.lag() });
     intake.abandon();
     await intake.settled();
     for (const subscription of subscriptions) subscription.unsubscribe();

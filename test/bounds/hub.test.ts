@@ -5,11 +5,11 @@ import { MAX_FACT_BYTES, MAX_TEXT_CHARACTERS, weigh } from '../../src/hub/fact-s
 import { MAX_WEBHOOKS_WAITING } from '../../src/hub/hub.js';
 import { MAX_INBOX_BYTES, MAX_INBOX_FACTS, MAX_VENUE_FACTS } from '../../src/hub/inbox.js';
 import { MAX_BATCH_FACTS } from '../../src/hub/intake.js';
-import { iterate, MAX_ITERATOR_EVENTS } from '../../src/net/iterate.js';
 import { MAX_WAITING } from '../../src/hub/lanes.js';
 import { createRequestMemory, MAX_REQUESTS, REQUEST_MEMORY_MS } from '../../src/hub/request-memory.js';
 import { MAX_PARTS_OF_SOURCE, MAX_SESSIONS_OF_SOURCE } from '../../src/hub/room.js';
 import type { Fact, SessionEvent } from '../../src/model/event.js';
+import { iterate, MAX_ITERATOR_EVENTS } from '../../src/net/iterate.js';
 import { startWorld, type World } from '../hub/world.js';
 import { type FakeVenue, fact, fakeVenue, opened } from '../support/fake-venue.js';
 import { settle, VirtualClock } from '../support/virtual-clock.js';

@@ -1,7 +1,7 @@
-import { state as stateSchema } from '../../src/model/state-schema.js';
 import { type Fact, sessionEvent } from '../../src/model/event.js';
 import { fold } from '../../src/model/fold.js';
 import type { State } from '../../src/model/session.js';
+import { state as stateSchema } from '../../src/model/state-schema.js';
 import { sessionKey } from '../../src/model/subject.js';
 import { eventOf } from '../support/events.js';
 
