@@ -4,7 +4,7 @@ import { open as openLmdb } from 'lmdb';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Journal } from '../../../src/hub/journal/journal.js';
 import { createLmdbJournal, type LmdbJournalOptions } from '../../../src/hub/journal/lmdb.js';
-import { weightOf } from '../../../src/hub/journal/records.js';
+import { eventKey, weightOf } from '../../../src/hub/journal/records.js';
 import type { Log } from '../../../src/net/log.js';
 import { batchOf, eventOf, readAll, START_MS, stateOf } from '../../support/journaled-events.js';
 import { removeTempFolders, tempFolder } from '../../support/temp-folder.js';
@@ -239,6 +239,41 @@ describe('what a journal holds', () => {
     await expect(journal.truncate(START_MS + 30 * 86_400_000)).rejects.toMatchObject({ code: 'journal_failed' });
     expect(journal.oldest()).toBe(`${epoch}-0`);
     expect((await journal.read(`${epoch}-3`, 10)).events).toEqual([]);
+  });
+
+  test.each([
+    [1, 'the event 1795420800000-1 should be there is 1795420800000-2'],
+    [2, 'the event 1795420800000-2 should be there is 1795420800000-3'],
+    [3, 'the event 1795420800000-3 should be there is 1795420801000-1'],
+  ])('event %i missing is told where it is read, and is never passed over', async (offset, told) => {
+    const { path, file, epoch } = await filled();
+    const next = createLmdbJournal({ path });
+    const { epoch: later } = await next.open(START_MS + 1_000);
+    await next.append(batchOf(later, [1, 2]));
+    await next.close();
+    const root = openLmdb<string, string>({ path: file });
+    const events = root.openDB<string, Uint8Array>({ name: 'events', encoding: 'string', keyEncoding: 'binary' });
+    await events.remove(eventKey(epoch, offset));
+    await root.close();
+    const journal = journalIn(path);
+    await journal.open(START_MS + 2_000);
+    await expect(journal.read('0-0', 10)).rejects.toMatchObject({
+      code: 'journal_failed',
+      message: expect.stringContaining(told),
+    });
+    expect((await journal.read(`${later}-0`, 10)).events.map(({ id }) => id)).toEqual([`${later}-1`, `${later}-2`]);
+  });
+
+  test('the last event missing is told too', async () => {
+    const { path, file, epoch } = await filled();
+    const root = openLmdb<string, string>({ path: file });
+    const events = root.openDB<string, Uint8Array>({ name: 'events', encoding: 'string', keyEncoding: 'binary' });
+    await events.remove(eventKey(epoch, 3));
+    await root.close();
+    const journal = journalIn(path);
+    await journal.open(START_MS + 2_000);
+    await expect(journal.read(`${epoch}-1`, 10)).rejects.toThrow(`the event ${epoch}-3 should be there is no other`);
+    await expect(journal.read(`${epoch}-1`, 1)).rejects.toThrow('is damaged');
   });
 
   test('a damaged file does not start, is left as it is, and lets its folder go', async () => {
