@@ -9,6 +9,7 @@ export const MAX_STATES_PAGE = 1_000;
 
 /** The bus within one thread: the hub's own streams, and its answers as promises. */
 export function createLocalBus(hub: Hub): Bus {
+  const inOrder = createKeyOrder();
   return {
     node: hub.node,
     turns$: hub.turns$,
@@ -18,9 +19,7 @@ export function createLocalBus(hub: Hub): Bus {
       const cursor = hub.head();
       const states = hub.states();
       const most = Math.min(limit, MAX_STATES_PAGE);
-      const keys = keysWithin(states, within)
-        .filter((key) => after === undefined || key > after)
-        .toSorted((a, b) => (a < b ? -1 : 1));
+      const keys = keysWithin(states, within, inOrder).filter((key) => after === undefined || key > after);
       const page = keys.slice(0, most);
       const next = keys.length > most ? page.at(-1) : undefined;
       return Promise.resolve({
@@ -48,9 +47,31 @@ export function createLocalBus(hub: Hub): Bus {
 /** One session is the usual question: it is looked up, not looked for. */
 const ONE_SESSION = /^([^.*>]+\.[^.*>]+\.[^.*>]+)\.>$/;
 
-function keysWithin(states: ReadonlyMap<string, State>, within: readonly string[] | undefined): readonly string[] {
-  if (within === undefined) return [...states.keys()];
+/** In key order. */
+function keysWithin(
+  states: ReadonlyMap<string, State>,
+  within: readonly string[] | undefined,
+  inOrder: (states: ReadonlyMap<string, State>) => readonly string[],
+): readonly string[] {
+  if (within === undefined) return inOrder(states);
   const exact = within.map((pattern) => ONE_SESSION.exec(pattern)?.[1]);
-  if (exact.every((key) => key !== undefined)) return [...new Set(exact)].filter((key) => states.has(key));
-  return [...states.keys()].filter((key) => within.some((pattern) => coversKey(pattern, key)));
+  if (exact.every((key) => key !== undefined)) return [...new Set(exact)].filter((key) => states.has(key)).sort(byKey);
+  return inOrder(states).filter((key) => within.some((pattern) => coversKey(pattern, key)));
+}
+
+/**
+ * The keys of all states in order. They are sorted anew only where one came or went: a crowd that pages through the
+ * states while events go on costs a look at each key, not a sort of them, a page.
+ */
+function createKeyOrder(): (states: ReadonlyMap<string, State>) => readonly string[] {
+  let sorted: readonly string[] = [];
+  return (states) => {
+    if (sorted.length !== states.size || !sorted.every((key) => states.has(key)))
+      sorted = [...states.keys()].sort(byKey);
+    return sorted;
+  };
+}
+
+function byKey(a: string, b: string): number {
+  return a < b ? -1 : 1;
 }

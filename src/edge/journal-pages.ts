@@ -49,9 +49,13 @@ export function pageKey(epoch: number, offset: number): string {
   return `${epoch}:${Math.floor(offset / PAGE_EVENTS)}`;
 }
 
-/** An estimate: the event's object, its JSON once or twice. */
-const sizeOf = (entries: readonly Entry[]): number =>
-  entries.reduce((sum, { event }) => sum + 400 + 3 * (JSON.stringify(event.data).length + event.subject.length), 200);
+/** An estimate: the event's object, its JSON once or twice, its tokens. */
+function sizeOf(entries: readonly Entry[]): number {
+  return entries.reduce(
+    (sum, { event, full, redacted }) => sum + 600 + 3 * (full ?? redacted ?? JSON.stringify(event.data)).length,
+    200,
+  );
+}
 
 export function createJournalPages({ bus, lru, position }: JournalPagesOptions): JournalPages {
   const pages = new Map<string, JournalPage & { readonly drop: () => void; bytes: number }>();

@@ -113,3 +113,22 @@ test('get_sessions pages over what the grant shows alone, however much lies betw
   expect(second.sessions.map(({ session }) => session)).toEqual(['s2200']);
   expect(second).not.toHaveProperty('next');
 });
+
+test('a page of sessions ends at 128 KiB too, and next leads to the rest', async () => {
+  const { venue, bus } = await setUp();
+  venue.open(...Array.from({ length: 900 }, (_, n) => `s${String(n).padStart(3, '0')}`));
+  await settle(40);
+  const keys: string[] = [];
+  let after: string | undefined;
+  let pages = 0;
+  do {
+    const page = await getSessions(bus, ALL, sessionsParams.parse(after === undefined ? {} : { after }));
+    expect(Buffer.byteLength(JSON.stringify(page.sessions))).toBeLessThanOrEqual(128 * 1024 + page.sessions.length);
+    keys.push(...page.sessions.map(({ key }) => key));
+    after = page.next;
+    pages++;
+  } while (after !== undefined);
+  expect(pages).toBeGreaterThan(2);
+  expect(keys).toEqual(keys.toSorted());
+  expect(new Set(keys).size).toBe(902);
+});

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { SessionEvent } from '../../src/model/event.js';
 import type { State } from '../../src/model/session.js';
 import { createEdgeStage, type EdgeStage, type FakeWire, type Told } from '../support/edge-stage.js';
 
@@ -50,7 +51,7 @@ function between(text: string, start: string): string | undefined {
   return from < 0 ? undefined : text.slice(from + start.length, text.indexOf('"', from + start.length));
 }
 
-function subscribe({ wire }: Listener, params: object): void {
+function subscribe({ wire }: Pick<Listener, 'wire'>, params: object): void {
   wire.handlers?.message(JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'subscribe', params }), 100);
 }
 
@@ -240,4 +241,58 @@ describe('a subscriber that stops reading', () => {
     expect(one.ids).toHaveLength(10_000);
     expect(rounds).toBeGreaterThan(40);
   });
+});
+
+test('a journal that lacks what was published is a gap that is told, not a hole and not a loop', async () => {
+  const stage = await createEdgeStage();
+  stage.append(updates(10));
+  stage.publish();
+  const [last] = stage.told.slice(-1);
+  const lost = { ...last, id: '1-11', key: 'lost' } as SessionEvent;
+  stage.replay.channels.publish({ events: [lost], pulses: [] });
+  const one = listen(stage);
+  subscribe(one, { channels: [{ channel: UPDATES, since: '1-2' }] });
+  await readAll(stage, [one]);
+  expect(one.ids).toEqual(stage.told.slice(2).map(({ id }) => id));
+  expect(one.said).toEqual(['welcome', 'reply', 'gap', 'caught_up']);
+});
+
+test('a snapshot that is read slowly, while sessions change and nothing of it is kept, has every session once', async () => {
+  const states = new Map<string, State>();
+  const put = (n: number, cursor: string): void => {
+    const key = `deribit.main.s${String(n).padStart(4, '0')}`;
+    states.set(key, { key, cursor, attributes: { pad: 'x'.repeat(100) } } as unknown as State);
+  };
+  for (let n = 0; n < 1_200; n++) put(n, '1-0');
+  const stage = await createEdgeStage({
+    cacheBytes: 0,
+    states: () => [...states.values()].toSorted((a, b) => (a.key < b.key ? -1 : 1)),
+  });
+  const keys: string[] = [];
+  const cursors = new Set<string>();
+  const events: string[] = [];
+  const wire = stage.connect(0, (text) => {
+    const { method, params } = JSON.parse(text) as { method?: string; params: Record<string, never> };
+    if (method === 'snapshot') {
+      keys.push(...(params.states as unknown as State[]).map(({ key }) => key));
+      cursors.add(String(params.cursor));
+    }
+    if (method === 'subscription') events.push(`${params.previous}>${(params.data as unknown as { id: string }).id}`);
+  });
+  subscribe({ wire }, { channels: ['>'] });
+  for (let n = 0; n < 40; n++) {
+    await stage.settle();
+    wire.read(9_000);
+    stage.append([{ subject: 'deribit.main.s0600', type: 'session.updated' }]);
+    put(600, `1-${n + 1}`);
+    stage.publish();
+  }
+  for (let turn = 0; turn < 100; turn++) {
+    await stage.settle();
+    wire.read(Number.MAX_SAFE_INTEGER);
+  }
+  expect(keys).toEqual([...states.keys()].toSorted());
+  expect([...cursors]).toEqual(['1-0']);
+  expect(events).toEqual(stage.told.map(({ id }, index) => `${stage.told[index - 1]?.id ?? '1-0'}>${id}`));
+  expect(wire.highest).toBeLessThanOrEqual(256 * 1024);
 });

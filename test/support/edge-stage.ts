@@ -1,6 +1,6 @@
 import { NEVER } from 'rxjs';
 import type { Bus } from '../../src/bus/bus.js';
-import { type AuthOptions, createAuthenticator } from '../../src/edge/auth.js';
+import { type Authenticator, createAuthenticator } from '../../src/edge/auth.js';
 import { createConnection } from '../../src/edge/connection.js';
 import { DEFAULT_LIMITS, type Limits } from '../../src/edge/limits.js';
 import { createReplay, type ReplayOptions } from '../../src/edge/replay.js';
@@ -150,8 +150,11 @@ export async function createEdgeStage(
     readonly maxAgeMs?: number;
     /** Events of an epoch before this one. */
     readonly past?: readonly Told[];
+    /** In key order. */
     readonly states?: () => readonly State[];
     readonly grant?: Grant;
+    /** What the next token grants. */
+    readonly granted?: () => Grant;
     /** What data an event has, by its number. */
     readonly data?: (n: number) => object;
   } = {},
@@ -162,7 +165,9 @@ export async function createEdgeStage(
     retention: { maxAgeMs: options.maxAgeMs ?? 1e12, maxBytes: Number.MAX_SAFE_INTEGER },
   });
   let { epoch } = await journal.open(1);
-  const authenticator = await createAuthenticator({ mode: 'none' } satisfies AuthOptions, clock);
+  const open: Authenticator = await createAuthenticator({ mode: 'none' }, clock);
+  const { granted } = options;
+  const authenticator = granted === undefined ? open : { ...open, authenticate: async () => granted() };
   const told: SessionEvent[] = [];
   let before = 0;
   const append = (added: readonly Told[]): void => {
@@ -195,10 +200,12 @@ export async function createEdgeStage(
     turns$: NEVER,
     sight$: NEVER,
     head: () => journal.head(),
-    states({ within, after }) {
+    states({ limit, after }) {
       asked.states++;
       const all = (options.states?.() ?? []).filter(({ key }) => after === undefined || key > after);
-      return Promise.resolve({ cursor: journal.head(), states: within === undefined ? all : all });
+      const states = all.slice(0, limit);
+      const next = states.length < all.length ? states.at(-1)?.key : undefined;
+      return Promise.resolve({ cursor: journal.head(), states, ...(next === undefined ? {} : { next }) });
     },
     events(after, limit) {
       asked.events++;
@@ -244,7 +251,7 @@ export async function createEdgeStage(
     },
     connect(kernelBytes, received) {
       const wire = createFakeWire({ kernelBytes, received });
-      wire.handlers = open(wire);
+      wire.handlers = attach(wire);
       return wire;
     },
     connectInstant(received) {
@@ -260,10 +267,10 @@ export async function createEdgeStage(
         isOpen: true,
         remoteAddress: '127.0.0.1',
       };
-      return { handlers: open(wire) };
+      return { handlers: attach(wire) };
     },
   };
-  const open = (wire: Wire): WireHandlers =>
+  const attach = (wire: Wire): WireHandlers =>
     createConnection({
       wire,
       grant: options.grant ?? { identity: 'test', channels: ['>'], commands: [], fields: 'full' },
