@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Json } from '../../model/json.js';
 import type { Clock } from '../../net/clock.js';
 import type { VenueMemory } from '../venue.js';
-import { departed, type MapperState, memoryKeysOf } from './state.js';
+import { departed, type MapperState, memoryKeysOf, memoryOf } from './state.js';
 
 /**
  * Sources whose users are no longer configured. What was known of them is kept for a while: should one come back, each
@@ -13,7 +13,7 @@ export interface Departures {
   missing(state: MapperState): void;
   /** A user left; `state` is how the source was left. */
   left(state: MapperState): void;
-  /** What a source begins with that comes back; `undefined` where it is not known. */
+  /** What a source begins with that comes back; `undefined` where it did not leave in this life. */
   back(source: string): MapperState | undefined;
   /** Drops what is due. */
   run(): void;
@@ -43,26 +43,31 @@ export function createDepartures(options: {
   const noted = (source: string): number | undefined => z.number().safeParse(memory?.get(PREFIX + source)).data;
 
   const note = (state: MapperState, sinceMs: number): void => {
-    const { source } = state.about;
     const agoMs = Math.max(0, clock.now() - sinceMs);
-    gone.set(source, { state, atMs: clock.monotonic() - agoMs });
-    remember({ [PREFIX + source]: sinceMs });
+    gone.set(state.about.source, { state, atMs: clock.monotonic() - agoMs });
+  };
+  const begin = (state: MapperState, changes: { readonly [key: string]: Json } = {}): void => {
+    note(state, clock.now());
+    remember({ ...changes, [PREFIX + state.about.source]: clock.now() });
   };
 
   return {
     missing(state) {
-      const before = noted(state.about.source);
-      // Noted already: it was left as a departed one is.
-      if (before === undefined) note(departed(state), clock.now());
-      else note(state, before);
+      const sinceMs = noted(state.about.source);
+      if (sinceMs !== undefined) {
+        // By an earlier life, which has left it as a departed one is.
+        note(state, sinceMs);
+        return;
+      }
+      const after = departed(state);
+      begin(after, memoryOf(after, state));
     },
-    left: (state) => note(state, clock.now()),
+    left: (state) => begin(state),
     back(source) {
       const known = gone.get(source);
-      if (known === undefined) return undefined;
       gone.delete(source);
-      remember({ [PREFIX + source]: null });
-      return known.state;
+      if (known !== undefined || noted(source) !== undefined) remember({ [PREFIX + source]: null });
+      return known?.state;
     },
     run() {
       for (const [source, { state, atMs }] of gone) {

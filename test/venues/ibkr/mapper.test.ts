@@ -22,6 +22,7 @@ import type { Mapped, Told } from '../../../src/venues/ibkr/settle.js';
 import {
   BROKERAGE_TOKEN,
   emptyState,
+  forgotten,
   type MapperState,
   memoryOf,
   recall,
@@ -132,6 +133,20 @@ describe('what is told again', () => {
       ]),
     );
     expect(again).toEqual(emptyState(ABOUT));
+  });
+});
+
+describe('a session that the relay keeps no more', () => {
+  test('is opened when it works again, with its role, and told of as before until then', () => {
+    const { state: lost } = run([says(NO_BRIDGE)], LIVE);
+    expect(run([says(READY)], lost).lines).toEqual(['brokerage session.restored']);
+    const dropped = forgotten(lost, BROKERAGE_TOKEN);
+    expect(memoryOf(dropped, lost)).toMatchObject({ brokerage: { status: 'lost', opened: false } });
+    expect(run([says(NO_BRIDGE)], dropped).lines).toEqual([]);
+    const { facts, state } = run([says(READY)], dropped);
+    expect(facts).toMatchObject([{ type: 'session.opened', data: { role: 'trading', parent: 'ibkr.gw.sso' } }]);
+    expect(run([says(NO_BRIDGE), says(READY)], state).lines.at(-1)).toBe('brokerage session.restored');
+    expect(forgotten(dropped, BROKERAGE_TOKEN)).toBe(dropped);
   });
 });
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ConfigError } from '../../../src/errors.js';
+import type { Json } from '../../../src/model/json.js';
 import { hook, ID, lineOf, OTHER_ID, row, startLive, startVenue, type World } from './world.js';
 
 const ANNA = { alias: 'anna', userId: 'user-anna', userSecret: 'secret-of-anna' };
@@ -162,6 +163,54 @@ describe('the file of users', () => {
       'partner~anna A session.opened trading',
     ]);
     expect(new Set(world.facts.map((fact) => `${lineOf(fact)} ${fact.key}`)).size).toBe(world.facts.length - 1);
+  });
+
+  test('forgets after two days who left, and uses no name twice should they come back then', async () => {
+    const world = await startLive({ usersFile: 'users.json' }, [row(), row(OTHER_ID)], { file: json(ANNA, BERT) });
+    const ofAnna = (): readonly string[] => [...world.memory.keys()].filter((key) => key.includes('~anna'));
+    expect(ofAnna()).toHaveLength(2);
+    world.file = json(BERT);
+    await world.clock.advance(12_000);
+    // Her state as such, when she left, and each connection.
+    expect(ofAnna()).toHaveLength(4);
+    await world.clock.advance(2 * 86_400_000 - 60_000);
+    expect(ofAnna()).toHaveLength(4);
+    await world.clock.advance(180_000);
+    expect(ofAnna()).toEqual([]);
+    const from = world.facts.length;
+    world.file = json(ANNA, BERT);
+    await world.clock.advance(30_000);
+    const opened = world.facts.slice(from).filter(({ type }) => type === 'session.opened');
+    expect(opened).toHaveLength(2);
+    const before = new Set(world.facts.slice(0, from).map(({ session, key }) => `${session} ${key}`));
+    expect(opened.filter(({ session, key }) => before.has(`${session} ${key}`))).toEqual([]);
+  });
+
+  test('counts those days over restarts, and treats as left whom a start does not find', async () => {
+    let memory = new Map<string, Json>();
+    let elapsed = 0;
+    const lives = async (users: (typeof ANNA)[], ms: number): Promise<World> => {
+      const world = startVenue({ users }, [row()], { memory, start: false });
+      world.clock.jump(elapsed);
+      world.venue.start(memory);
+      await world.clock.advance(ms);
+      await world.venue.stop({ orders: 'leave' });
+      elapsed += ms;
+      memory = world.memory;
+      return world;
+    };
+    await lives([ANNA, BERT], 5_000);
+    await lives([BERT], 86_400_000);
+    const back = await lives([ANNA, BERT], 10_000);
+    expect(told(back).filter((line) => line.startsWith('partner~anna A'))).toEqual([
+      'partner~anna A session.opened trading',
+    ]);
+    expect([...memory.keys()].filter((key) => key.startsWith('left'))).toEqual([]);
+    await lives([BERT], 86_400_000);
+    await lives([BERT], 86_400_000 - 60_000);
+    expect([...memory.keys()].filter((key) => key.includes('~anna'))).not.toEqual([]);
+    await lives([BERT], 240_000);
+    expect([...memory.keys()].filter((key) => key.includes('~anna'))).toEqual([]);
   });
 
   test('with another secret for a user confirms its connections with that', async () => {

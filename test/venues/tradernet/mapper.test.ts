@@ -21,7 +21,7 @@ import {
   warnOfEnd,
 } from '../../../src/venues/tradernet/mapper.js';
 import { type Frame, readSocketIoEvent, readText } from '../../../src/venues/tradernet/messages.js';
-import { emptyState, type MapperState, memoryOf, recall } from '../../../src/venues/tradernet/state.js';
+import { emptyState, forgotten, type MapperState, memoryOf, recall } from '../../../src/venues/tradernet/state.js';
 import { lineOf, row } from './source.js';
 
 const NOW = Date.UTC(2026, 10, 23, 8, 0, 0);
@@ -285,6 +285,46 @@ describe('the login', () => {
   ])('userData %s is %s', (data, mode) => {
     expect(readText(`["userData",${data}]`)).toMatchObject({ kind: 'userData', mode });
   });
+});
+
+describe('a session that the relay keeps no more', () => {
+  test('opens anew, in a life of its own, should it live again though it was always listed', () => {
+    const ends = { expire_datetime: '2026-11-23T08:00:01.000' };
+    const [listed] = list(PROVED, [row(1, ends)]);
+    const [expired] = expireRow(listed, '1');
+    const dropped = forgotten(expired, '1');
+    expect(memoryOf(dropped, expired)).toMatchObject({ sessions: { rows: { 1: { forgotten: true } } } });
+    const [still, nothing] = list(dropped, [row(1, ends)], NOW + 5_000);
+    expect(nothing).toEqual([]);
+    const [again, lines, facts] = list(still, [row(1)], NOW + 5_000);
+    expect(lines).toEqual(['1 session.opened']);
+    expect(facts[0]).toMatchObject({ key: 'opened:1:2026-11-23T07:00:00.000Z#1' });
+    expect(list(again, [row(1)], NOW + 6_000)[1]).toEqual([]);
+    const [, restored] = list(expired, [row(1)], NOW + 5_000);
+    expect(restored).toEqual(['1 session.restored', '1 session.renewed observed 2026-11-24T07:00:00.000Z']);
+  });
+
+  test('is not one that lives', () => {
+    const [listed] = list(PROVED, [row(1)]);
+    expect(forgotten(listed, '1')).toBe(listed);
+    expect(forgotten(listed, '2')).toBe(listed);
+  });
+
+  test('a login that was lost for so long is opened, not restored', () => {
+    const [lost] = loseLogin(PROVED, 'sid_refused', 1);
+    const [, restored] = proveLogin(lost, { generation: 2 });
+    expect(restored.map(({ type }) => type)).toEqual(['session.restored']);
+    const [, opened] = proveLogin(forgotten(lost, 'login'), { generation: 2 });
+    expect(opened.map(({ type }) => type)).toEqual(['session.opened']);
+  });
+});
+
+test('a login that never was, and that a person was asked for, is opened once it works: only that tells its role', () => {
+  const [asked] = wantAttention(START, 'check_credentials', 'Check them.', 1);
+  const [, facts] = proveLogin(recall(asked.about, new Map(Object.entries(memoryOf(asked, START) ?? {}))), {
+    generation: 2,
+  });
+  expect(facts).toMatchObject([{ type: 'session.opened', data: { role: 'trading' } }]);
 });
 
 describe('memory', () => {
