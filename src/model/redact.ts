@@ -116,13 +116,23 @@ function isSecret(name: string, value: Json): boolean {
   return SECRET.has(plain) && !tellsNothing(value);
 }
 
-const E_MAIL = /[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+/g;
+/** From its first character on, so that a long text without an address is walked through once. */
+const E_MAIL = /(?<![\w.+-])[\w.+-]+@[\w-]{1,63}(?:\.[\w-]{1,63})+/g;
 /** Not after `//`: the host of a URL is the venue's. */
 const IP_ADDRESS = /(?<![\d./])\d{1,3}(?:\.\d{1,3}){3}(?![\d.])/g;
 
+/** In full, or with `::`. Deribit writes `ip:2001:db8::1`; a time of day, a MAC and a URL's host are none. */
+const IPV6_ADDRESS =
+  /(?<![\w.])(?<![\da-f]:)(?<!\/\/\[)(?:(?:[\da-f]{1,4}:){7}[\da-f]{1,4}|(?:[\da-f]{1,4}(?::[\da-f]{1,4}){0,6})?::(?:[\da-f]{1,4}(?::[\da-f]{1,4}){0,6})?)(?![\w:])/gi;
+
+/** Addresses of the network, of either version, masked. */
+export function withoutAddresses(text: string): string {
+  return text.replace(IP_ADDRESS, REDACTED).replace(IPV6_ADDRESS, REDACTED);
+}
+
 /** What is personal whatever the field is called: Deribit's granted scope, say, names the address it is bound to. */
 function impersonal(text: string): string {
-  return text.replace(E_MAIL, REDACTED).replace(IP_ADDRESS, REDACTED);
+  return withoutAddresses(text.replace(E_MAIL, REDACTED));
 }
 
 const URL_SECRET =

@@ -1,4 +1,4 @@
-import { REDACTED, withoutTokens } from './redact.js';
+import { REDACTED, withoutAddresses, withoutTokens } from './redact.js';
 
 /** Longest sample of something that was not understood. */
 export const MAX_SAMPLE_CHARACTERS = 256;
@@ -32,9 +32,8 @@ export function sampleOf(text: string): string {
   const isCut = text.length > MAX_READ_CHARACTERS;
   // The piece of a token that a cut leaves over looks like no token: it goes too.
   const read = isCut ? withoutLastRun(text.slice(0, MAX_READ_CHARACTERS)) : text;
-  return withoutTokens(read.replace(NAMED, `$1"${REDACTED}"`))
-    .replace(E_MAIL, REDACTED)
-    .replace(IP_ADDRESS, REDACTED)
+  const named = withoutTokens(read.replace(NAMED, `$1"${REDACTED}"`));
+  return withoutAddresses(named.replace(E_MAIL, REDACTED).replace(IP_ADDRESS, REDACTED))
     .replace(LONG_RUN, hideToken)
     .slice(0, MAX_SAMPLE_CHARACTERS);
 }

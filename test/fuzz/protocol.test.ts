@@ -1,17 +1,10 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createLocalBus } from '../../src/bus/local.js';
-import { type AuthOptions, createAuthenticator } from '../../src/edge/auth.js';
-import { createEdge, type Edge } from '../../src/edge/edge.js';
-import type { SendOutcome, Wire, WireHandlers } from '../../src/edge/wire.js';
-import { createHub, type Hub } from '../../src/hub/hub.js';
-import { createMemoryJournal } from '../../src/hub/journal/memory.js';
-import type { Log } from '../../src/net/log.js';
-import { seededRandom } from '../../src/net/timer.js';
-import { createScriptedVenue, type ScriptedVenue } from '../support/scripted-venue.js';
-import { settle, VirtualClock } from '../support/virtual-clock.js';
+import type { AuthOptions } from '../../src/edge/auth.js';
+import { settle } from '../support/virtual-clock.js';
 import { runsOf } from './budget.js';
+import { join, type Stage, startEdge } from './edge.js';
 import { hostileText, mustNotBePolluted } from './hostile.js';
 
 /**
@@ -54,86 +47,6 @@ const VALID: readonly unknown[] = [
     params: { source: 'deribit.main', session: 'desk', command: 'read', params: { n: 1 }, requestId: 'r' },
   },
 ];
-
-interface Stage {
-  readonly hub: Hub;
-  readonly edge: Edge;
-  readonly venue: ScriptedVenue;
-  readonly clock: VirtualClock;
-  readonly faults: string[];
-}
-
-async function startEdge(auth: AuthOptions): Promise<Stage> {
-  const clock = new VirtualClock();
-  const venue = createScriptedVenue();
-  const faults: string[] = [];
-  const log: Log = {
-    debug() {},
-    info() {},
-    warn() {},
-    error: (message, fields) => faults.push(`${message} ${JSON.stringify(fields)}`),
-  };
-  const random = seededRandom(1);
-  const hub = createHub({ venues: [venue], journal: createMemoryJournal(), clock, random, log, node: 'fuzz' });
-  await hub.start();
-  venue.open('desk', 'bot');
-  venue.update('desk', 20);
-  await settle();
-  const bus = createLocalBus(hub);
-  const authenticator = await createAuthenticator(auth, clock);
-  const edge = createEdge({ bus, authenticator, limits: {}, clock, random, log, version: '0' });
-  return { hub, edge, venue, clock, faults };
-}
-
-/** A subscriber on a wire without a socket: what it was sent, and how it ended. */
-interface Peer {
-  readonly sent: string[];
-  readonly handlers: WireHandlers;
-  readonly closed: () => number | undefined;
-  leave(): void;
-}
-
-async function join(edge: Edge, headers: Readonly<Record<string, string>>): Promise<Peer> {
-  const decision = await edge.upgrade({
-    url: '/v1/ws',
-    headers: { host: 'localhost', ...headers },
-    remoteAddress: '127.0.0.1',
-  });
-  if (!decision.accept) throw new Error(`refused with ${decision.status}`);
-  const sent: string[] = [];
-  let code: number | undefined;
-  let isOver = false;
-  const wire: Wire = {
-    send(message): SendOutcome {
-      if (isOver || code !== undefined) return 'closed';
-      sent.push(String(message));
-      return 'sent';
-    },
-    cork: (task) => task(),
-    close(why) {
-      code ??= why;
-    },
-    terminate() {
-      code ??= 1006;
-    },
-    buffered: () => 0,
-    get isOpen() {
-      return code === undefined;
-    },
-    remoteAddress: '127.0.0.1',
-  };
-  const handlers = decision.open(wire);
-  return {
-    sent,
-    handlers,
-    closed: () => code,
-    leave() {
-      if (isOver) return;
-      isOver = true;
-      handlers.closed(code ?? 1000, '');
-    },
-  };
-}
 
 /** Looks at everything that a peer was sent; resolves with how many messages were answered. */
 function answersIn(sent: readonly string[]): number {
