@@ -83,7 +83,7 @@ export function createJournalPages({ bus, lru, position }: JournalPagesOptions):
     const end = start + PAGE_EVENTS;
     reads++;
     const asked = position();
-    const { events, complete } = await bus.events(formatCursor(epoch, start), PAGE_EVENTS);
+    const { events, complete, more } = await bus.events(formatCursor(epoch, start), PAGE_EVENTS);
     const now = position();
     const isOver = asked.epoch > epoch;
     // What was published when the journal was asked must be there; what it has beyond what is published now comes live.
@@ -92,12 +92,15 @@ export function createJournalPages({ bus, lru, position }: JournalPagesOptions):
     const all = events.map(entryOf);
     const entries = all.filter((entry) => entry.at.epoch === epoch && entry.at.offset <= limit);
     const page = { epoch, start, end, entries };
-    const next: Cursor = { epoch: all.find((entry) => entry.at.epoch > epoch)?.at.epoch ?? asked.epoch, offset: 0 };
+    const later = all.find((entry) => entry.at.epoch > epoch)?.at.epoch;
+    const next: Cursor = { epoch: later ?? asked.epoch, offset: 0 };
+    // A journal may answer with less than it was asked for: only where it has no more is the end the end.
+    const isWhole = later !== undefined || !more;
     const [first, last] = [entries[0]?.at.offset, entries.at(-1)?.at.offset];
     if (first !== undefined && last !== undefined) {
       const found = { ...page, after: first - 1, upTo: last };
-      if (isOver) return last < end ? { ...found, next } : found;
-      return last < owed ? { ...found, missingUpTo: owed } : found;
+      if (isOver) return last < end && isWhole ? { ...found, next } : found;
+      return last < owed && isWhole ? { ...found, missingUpTo: owed } : found;
     }
     if (!isOver) return { ...page, after: owed, upTo: owed };
     // Either the epoch ended here, or what it had was dropped: only the journal can tell.
