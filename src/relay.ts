@@ -116,7 +116,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   // Only now: an edge begins at the position that its hub has reached.
   const bus = createLocalBus(hub);
   const edge = createEdge({ bus, authenticator, limits, clock, random, log, version: VERSION });
-  const eventLoop = createEventLoopWatch(systemClock);
+  const eventLoop = createEventLoopWatch(clock);
   const requests = limitRequests(
     createRoutes({ bus, edge, authenticator, eventLoop, log, version: VERSION, transport: transport.kind }),
     // Answers leave by real sockets, whatever the relay's own clock.

@@ -25,7 +25,7 @@ export function nameOf(fact: Fact, subject: string, before: State | undefined, p
 export const NOT_CONFIGURED = 'not_configured';
 
 /** What says of a session only that it is over, or out of sight: of one that is not known it says nothing. */
-const ENDS_WHAT_IS_KNOWN: ReadonlySet<EventType> = new Set([
+export const ENDS_WHAT_IS_KNOWN: ReadonlySet<EventType> = new Set([
   'session.removed',
   'session.closed',
   'session.expired',

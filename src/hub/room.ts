@@ -6,6 +6,7 @@ import { sessionKey } from '../model/subject.js';
 import type { Log } from '../net/log.js';
 import type { SourceDescription } from '../venues/venue.js';
 import type { Ended } from './ended.js';
+import { ENDS_WHAT_IS_KNOWN } from './naming.js';
 import { type StateBook, sourceOfKey } from './state-book.js';
 
 /**
@@ -83,7 +84,7 @@ export function createRoom(options: {
 
 /** Whether a fact of a session that is not known makes it known. */
 function opensSession({ type }: Fact): boolean {
-  return type.startsWith('session.') && type !== 'session.removed' && type !== 'session.step';
+  return type.startsWith('session.') && type !== 'session.step' && !ENDS_WHAT_IS_KNOWN.has(type);
 }
 
 /** Whether a fact of a source adds one part to a list that is full. */

@@ -9,6 +9,8 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { z } from 'zod';
+import { createLmdbJournal } from '../../src/hub/journal/lmdb.js';
+import { silentLog } from '../../src/net/log.js';
 import { type Simulator, simulators } from '../../src/simulators/index.js';
 import { type DeribitLine, deribitLine, plainLine } from '../support/deribit-line.js';
 import { TRANSPORTS } from '../support/relay.js';
@@ -41,6 +43,8 @@ interface Running {
     readonly ibkr: Simulator;
     readonly snaptrade: Simulator;
   };
+  /** Where its journal is. */
+  readonly journal: string;
   /** The id of a resting order that cancel-on-disconnect protects. */
   readonly order: string;
 }
@@ -66,6 +70,7 @@ async function serve(transport: string, drain: string): Promise<Running> {
       listen: { port: 0, transport },
       drain: { timeout: drain },
       log: { level: 'error' },
+      journal: { engine: 'lmdb', path: join(folder, 'journal') },
       sources: [
         // Deribit is not the first that is configured: it is the first that is left all the same.
         { ...tradernet.source, url: `ws://${passing.authority}${tradernetUrl.pathname}` },
@@ -109,7 +114,8 @@ async function serve(transport: string, drain: string): Promise<Running> {
     }),
   );
   const venues = { deribit, tradernet, ibkr, snaptrade };
-  return { url, child, stderr: () => stderr, exited, log, line, venues, order: bought.order.order_id };
+  const journal = join(folder, 'journal');
+  return { url, child, stderr: () => stderr, exited, log, line, venues, journal, order: bought.order.order_id };
 }
 
 async function watching(url: string, count: number): Promise<readonly Subscriber[]> {
@@ -129,6 +135,20 @@ const deribitState = z.looseObject({
 
 function orderState({ venues, order }: Running): string | undefined {
   return deribitState.parse(venues.deribit.state()).orders.find(({ orderId }) => orderId === order)?.state;
+}
+
+/** The cursors of everything that a journal holds. */
+async function journaledIn(path: string): Promise<readonly string[]> {
+  const retention = { maxAgeMs: 86_400_000, maxBytes: 1024 * 1024 * 1024 };
+  const journal = createLmdbJournal({ path, sync: 'interval', retention, log: silentLog });
+  await journal.open(Date.now());
+  try {
+    const { events, more } = await journal.read('0-0', 10_000);
+    expect(more).toBe(false);
+    return events.map(({ id }) => id);
+  } finally {
+    await journal.close();
+  }
 }
 
 /** A socket that upgrades and never reads what follows. */
@@ -198,6 +218,12 @@ describe.each(TRANSPORTS)('SIGTERM to `session-relay serve` over %s', (transport
         expect(one.losses).toEqual([]);
       }
       expect(log.findIndex((what) => what.startsWith('subscriber'))).toBeGreaterThan(log.indexOf('deribit ended'));
+      // What they saw last is what the journal holds last.
+      const journaled = await journaledIn(running.journal);
+      for (const one of subscribers) {
+        const seen = one.events('>').map(({ id }) => id);
+        expect(journaled.slice(-seen.length)).toEqual(seen);
+      }
     },
     TEST_MS,
   );
