@@ -1,12 +1,11 @@
 import { type Fact, SOURCE_TOKEN } from '../model/event.js';
-import { isSessionState } from '../model/fold.js';
+import { isSessionState, makesSession } from '../model/fold.js';
 import { sampleOf } from '../model/grant.js';
 import type { SourceState } from '../model/session.js';
 import { sessionKey } from '../model/subject.js';
 import type { Log } from '../net/log.js';
 import type { SourceDescription } from '../venues/venue.js';
 import type { Ended } from './ended.js';
-import { ENDS_WHAT_IS_KNOWN } from './naming.js';
 import { type StateBook, sourceOfKey } from './state-book.js';
 
 /**
@@ -73,18 +72,13 @@ export function createRoom(options: {
         if (!isOnePartTooMany(fact, state)) return true;
         return refuse(fact, description, 'parts', `more than ${MAX_PARTS_OF_SOURCE} parts are in trouble`);
       }
-      if (!opensSession(fact) || book.get(subject) !== undefined) return true;
+      if (!makesSession(fact.type) || book.get(subject) !== undefined) return true;
       if (book.countOf(source) >= MAX_SESSIONS_OF_SOURCE && !makeRoom(source, description))
         return refuse(fact, description, 'sessions', `more than ${MAX_SESSIONS_OF_SOURCE} sessions`);
       refused.delete(`${source} sessions`);
       return true;
     },
   };
-}
-
-/** Whether a fact of a session that is not known makes it known. */
-function opensSession({ type }: Fact): boolean {
-  return type.startsWith('session.') && type !== 'session.step' && !ENDS_WHAT_IS_KNOWN.has(type);
 }
 
 /** Whether a fact of a source adds one part to a list that is full. */

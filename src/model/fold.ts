@@ -73,6 +73,11 @@ export function emptySourceState(venue: VenueName, source: string, cursor: strin
  */
 function createsState({ type }: SessionEvent, venue: VenueName, session: string): boolean {
   if (venue === 'snaptrade' && session.startsWith('portal-')) return false;
+  return makesSession(type);
+}
+
+/** Whether an event of a session that nobody knows makes it known. */
+export function makesSession(type: EventType): boolean {
   return type.startsWith('session.') && !MAKES_NONE.has(type);
 }
 
