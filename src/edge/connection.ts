@@ -206,7 +206,7 @@ export function createConnection(options: ConnectionOptions): Connection {
       const terms = { channel, recovery, pulses: params.pulses, outlet };
       const subscription =
         params.mode === 'states'
-          ? createStatesSubscription({ ...terms, bus, channels, states })
+          ? createStatesSubscription({ ...terms, bus, channels, snapshots: replay.snapshots, states })
           : createSubscription({ ...terms, replay });
       subscriptions.set(channel, subscription);
       toldLast.set(channel, subscription.group.last);

@@ -37,7 +37,7 @@ export interface StatesFrame {
  *
  * @throws SessionRelayError `internal`, where the bus answers with what is older than what it has published itself.
  */
-export function mustBeNew(cursor: string, published: string): void {
+function mustBeNew(cursor: string, published: string): void {
   if (compareCursors(cursor, published) < 0)
     throw new SessionRelayError('internal', `the bus has states of ${cursor} after it published ${published}`);
 }

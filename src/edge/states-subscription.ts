@@ -1,13 +1,13 @@
 import type { Bus } from '../bus/bus.js';
 import { compareCursors } from '../model/cursor.js';
 import type { SessionEvent } from '../model/event.js';
-import { redactState } from '../model/grant.js';
-import type { State } from '../model/session.js';
 import { hasSnapshot } from '../model/subject.js';
 import type { Channels } from './channels.js';
-import { MAX_EVENTS_SCANNED, MAX_PAGE, REPLAY_PAGE, SNAPSHOT_STATES, STATES_FRAME_BYTES } from './limits.js';
+import { notification } from './frames.js';
+import { MAX_EVENTS_SCANNED, REPLAY_PAGE } from './limits.js';
+import type { Chunk, ReadChunk, Snapshots } from './snapshots.js';
 import type { States } from './states.js';
-import { cutFrames, mustBeNew, type Wanted } from './states-frames.js';
+import { cutFrames, type Wanted } from './states-frames.js';
 import type { StatesMember } from './states-group.js';
 import { viewOf } from './states-view.js';
 import type { Outlet, Subscription, SubscriptionOptions } from './subscription.js';
@@ -21,8 +21,9 @@ type Phase = 'snapshot' | 'replay' | 'mending' | 'live' | 'ended';
 export interface StatesSubscriptionOptions extends Omit<SubscriptionOptions, 'replay' | 'outlet'> {
   readonly bus: Bus;
   readonly channels: Channels;
+  readonly snapshots: Snapshots;
   readonly states: States;
-  readonly outlet: Pick<Outlet, 'grant' | 'send' | 'isIdle' | 'writable' | 'fail'>;
+  readonly outlet: Pick<Outlet, 'grant' | 'send' | 'offer' | 'isIdle' | 'writable' | 'fail'>;
 }
 
 /**
@@ -30,7 +31,7 @@ export interface StatesSubscriptionOptions extends Omit<SubscriptionOptions, 're
  * of what changes, as its group flushes them and the socket has room.
  */
 export function createStatesSubscription(options: StatesSubscriptionOptions): Subscription {
-  const { channel, recovery, pulses, bus, channels, states, outlet } = options;
+  const { channel, recovery, pulses, bus, channels, snapshots, states, outlet } = options;
   const group = states.acquire(channel, outlet.grant(), pulses);
   let phase: Phase = 'snapshot';
   /** What the subscriber was told last, and what the next frame calls `previous`. */
@@ -57,20 +58,26 @@ export function createStatesSubscription(options: StatesSubscriptionOptions): Su
       if (!isOver()) outlet.fail(thrown);
     });
   };
-  const say = (method: string, params: object): boolean =>
-    outlet.send([JSON.stringify({ jsonrpc: '2.0', method, params })]);
-  /** Sends when there is room. `false` where the connection or the subscription is gone. */
-  const sendAtItsPace = async (frame: string, bytes: number): Promise<boolean> =>
-    (await outlet.writable(bytes)) && !isOver() && outlet.send([frame]);
+  /**
+   * Sends when there is room, at its own pace: asked anew each time, since whoever else waits is told at the same
+   * moment. `false` where the connection or the subscription is gone; it may be gone too before its caller goes on.
+   */
+  const sendInTurn = async (text: string): Promise<boolean> => {
+    while (!outlet.offer([text])) if (!(await outlet.writable(ALL_BYTES)) || isOver()) return false;
+    return true;
+  };
 
   const goLive = (): void => {
     phase = 'live';
     group.join(member, cursor, false);
   };
   /** In one turn with going live: nothing may come between what is said here and the group's next frame. */
-  const catchUp = (): void => {
-    cursor = group.last();
-    if (say('caught_up', { channel, cursor })) goLive();
+  const catchUp = (...before: readonly string[]): boolean => {
+    const last = group.last();
+    if (!outlet.offer([...before, notification('caught_up', { channel, cursor: last })])) return false;
+    cursor = last;
+    goLive();
+    return true;
   };
 
   /** The whole table; what changes while it is being sent is remembered by the group, and follows. */
@@ -78,35 +85,36 @@ export function createStatesSubscription(options: StatesSubscriptionOptions): Su
     phase = 'snapshot';
     cursor = group.last();
     group.join(member, cursor, true);
-    const from = cursor;
-    for (const { chunk, last } of chunksOf(await readTable(from))) {
-      const params = `"channel":${JSON.stringify(channel)},"states":[${chunk.join(',')}],"last":${last},"cursor":"${from}"`;
-      const frame = `{"jsonrpc":"2.0","method":"snapshot","params":{${params}}}`;
-      if (isOver() || !(await sendAtItsPace(frame, Buffer.byteLength(frame)))) return;
-    }
-    if (caughtUp && !say('caught_up', { channel, cursor })) return;
+    const atLeast = channels.position();
+    let after: string | undefined;
+    do {
+      const { states: table, count, next } = await chunkOf(after, atLeast);
+      const params = `{"channel":${JSON.stringify(channel)},"states":${table},"last":${next === undefined},"cursor":"${cursor}"}`;
+      const frame = `{"jsonrpc":"2.0","method":"snapshot","params":${params}}`;
+      if (isOver()) return;
+      const isWorth = count > 0 || next === undefined;
+      if ((isWorth && !(await sendInTurn(frame))) || isOver()) return;
+      after = next;
+    } while (after !== undefined);
+    if ((caughtUp && !(await sendInTurn(notification('caught_up', { channel, cursor })))) || isOver()) return;
     phase = 'live';
     group.release(member);
   };
 
-  const readTable = async (atLeast: string): Promise<readonly string[]> => {
-    const table: string[] = [];
-    let after: string | undefined;
-    do {
-      const page = await bus.states({ within: [channel], limit: MAX_PAGE, ...(after === undefined ? {} : { after }) });
-      if (isOver()) return [];
-      mustBeNew(page.cursor, atLeast);
-      await channels.reached(page.cursor);
-      for (const state of page.states) if (group.view.shows(state.key)) table.push(render(state));
-      after = page.next;
-    } while (after !== undefined && !isOver());
-    return table;
+  const chunkOf = async (after: string | undefined, atLeast: string): Promise<Chunk> => {
+    let fetched: ReadChunk | undefined;
+    for (;;) {
+      const taken = snapshots.take({ channel, grant: outlet.grant(), after, atLeast }, fetched);
+      if (taken.how === 'chunk') return taken.chunk;
+      fetched = await taken.chunk;
+    }
   };
-  const render = (state: State): string => JSON.stringify(redactState(state, group.fields));
 
   const afterGap = async (): Promise<void> => {
-    if (!say('gap', { channel, from: cursor, to: group.last() })) return undefined;
-    return hasSnapshot(channel) ? snapshot(false) : catchUp();
+    const gap = (): string => notification('gap', { channel, from: cursor, to: group.last() });
+    if (hasSnapshot(channel)) return (await sendInTurn(gap())) && !isOver() ? snapshot(false) : undefined;
+    while (!isOver() && !catchUp(gap())) if (!(await outlet.writable(ALL_BYTES))) return undefined;
+    return undefined;
   };
 
   /**
@@ -120,32 +128,33 @@ export function createStatesSubscription(options: StatesSubscriptionOptions): Su
     done = from;
     const sent = new Map<string, string>();
     let scanned = 0;
-    while (compareCursors(done, group.last()) < 0) {
+    while (!isOver()) {
+      if (compareCursors(done, group.last()) >= 0) {
+        if (catchUp() || !(await outlet.writable(ALL_BYTES))) return undefined;
+        // The group may have gone on while there was no room to say so.
+        continue;
+      }
       if (scanned >= MAX_EVENTS_SCANNED && hasSnapshot(channel)) return afterGap();
       const page = await bus.events(done, REPLAY_PAGE);
       if (isOver()) return undefined;
       if (!page.complete) return afterGap();
       const { wanted, end, count } = scan(page.events, sent);
       scanned += count;
-      if (wanted.length === 0) {
-        // A journal in memory answers within the same task: others must get their turn.
-        await new Promise<void>((resolve) => setImmediate(resolve));
-      } else {
-        const rendered = await states.read(
-          wanted.map(({ key }) => key),
-          group.fields,
-          end,
-        );
-        for (const { key } of wanted) sent.set(key, rendered.cursor);
+      if (wanted.length > 0) {
+        const keys = wanted.map(({ key }) => key);
+        const rendered = await states.read(keys, group.fields, end);
+        // Of a session that is gone and was not told to be there is nothing to send yet: its removal is still to come.
+        for (const { key, removed } of wanted) if (removed || rendered.states.has(key)) sent.set(key, rendered.cursor);
         for (const frame of cutFrames(channel, { previous: cursor, end }, wanted, rendered)) {
-          if (isOver() || !(await sendAtItsPace(frame.text, frame.bytes))) return undefined;
+          if (isOver() || !(await sendInTurn(frame.text))) return undefined;
           cursor = frame.cursor;
         }
       }
-      if (isOver()) return undefined;
       done = end;
+      // A journal in memory answers within the same task: others must get their turn.
+      await new Promise<void>((resolve) => setImmediate(resolve));
     }
-    return catchUp();
+    return undefined;
   };
 
   /** The sessions that a page of the journal names, up to where the group stands, without what was sent since. */
@@ -223,23 +232,4 @@ export function createStatesSubscription(options: StatesSubscriptionOptions): Su
       states.release(group);
     },
   };
-}
-
-/** Chunks of at most {@link SNAPSHOT_STATES} states and about {@link STATES_FRAME_BYTES}; one, empty, where there are none. */
-function chunksOf(table: readonly string[]): readonly { readonly chunk: readonly string[]; readonly last: boolean }[] {
-  const chunks: string[][] = [];
-  let chunk: string[] = [];
-  let bytes = 0;
-  for (const state of table) {
-    const size = Buffer.byteLength(state);
-    if (chunk.length === SNAPSHOT_STATES || (chunk.length > 0 && bytes + size > STATES_FRAME_BYTES)) {
-      chunks.push(chunk);
-      chunk = [];
-      bytes = 0;
-    }
-    chunk.push(state);
-    bytes += size;
-  }
-  chunks.push(chunk);
-  return chunks.map((one, index) => ({ chunk: one, last: index === chunks.length - 1 }));
 }

@@ -6,6 +6,7 @@ import type { State } from '../../src/model/session.js';
 import { closeTestRelays, startTestRelay, TRANSPORTS } from '../support/relay.js';
 import type { ScriptedVenue } from '../support/scripted-venue.js';
 import type { Message, Params, Subscriber } from '../support/subscriber.js';
+import { until } from '../support/virtual-clock.js';
 
 /** PROTOCOL.md §4, States mode: merged, one frame in 250 ms, skipping instead of lagging, chained all the same. */
 const sha256 = (token: string): string => createHash('sha256').update(token).digest('hex');
@@ -32,6 +33,9 @@ const KEYS: AuthOptions = {
 };
 const bearer = (token: string) => ({ headers: { authorization: `Bearer ${token}` } });
 const BOT = 'deribit.main.bot';
+
+/** As large as the hub lets a fact be, or nearly. */
+const PAD = Object.fromEntries(Array.from({ length: 14 }, (_, index) => [`pad${index}`, 'x'.repeat(2_000)]));
 
 /** The frames of states mode so far, in order. */
 function framesOf({ messages }: Subscriber): readonly Params[] {
@@ -115,8 +119,6 @@ describe.each(TRANSPORTS)('states mode over %s', (transport) => {
       limits: { stallMs: 3_600_000 },
     });
     const sessions = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
-    // As large as the hub lets a fact be, or nearly.
-    const pad = Object.fromEntries(Array.from({ length: 14 }, (_, index) => [`pad${index}`, 'x'.repeat(2_000)]));
     venue.open(...sessions);
     await settled();
     const [good, slow, witness] = [await connect(), await connect(), await connect()];
@@ -133,7 +135,7 @@ describe.each(TRANSPORTS)('states mode over %s', (transport) => {
           source: 'main',
           session,
           type: 'session.updated' as const,
-          data: { changed: { n: round, ...pad } },
+          data: { changed: { n: round, ...PAD } },
         })),
       );
       await settled();
@@ -166,6 +168,42 @@ describe.each(TRANSPORTS)('states mode over %s', (transport) => {
     }
     expect([...good.losses, ...slow.losses]).toEqual([]);
     expect(logged.filter((line) => line.includes('failed'))).toEqual([]);
+  }, 60_000);
+
+  test('many tables at once for one that reads slowly come whole, each at its turn, and it is not closed', async () => {
+    const { connect, venue, settled } = await startTestRelay(transport);
+    const sessions = Array.from({ length: 30 }, (_, index) => `s${index}`);
+    venue.open(...sessions);
+    for (const session of sessions)
+      venue.tell({ source: 'main', session, type: 'session.updated', data: { changed: PAD } });
+    await settled();
+    const { cursor } = await (await connect()).next('welcome');
+    const channels = ['>', '*.>', 'deribit.>', '*.*.>', '*.main.>', 'deribit.*.>', 'deribit.main.>', '*.*.*.>'];
+    const replayed = ['deribit.main.*.>', '*.main.*.>', 'deribit.*.*.>', '*.*.*.session.*', '*.*.*.session.updated'];
+    const slow = await connect();
+    const epoch = String(cursor).split('-')[0];
+    const subscribed = Promise.all([
+      slow.request('subscribe', { channels, mode: 'states' }),
+      slow.request('subscribe', { channels: replayed, mode: 'states', since: `${epoch}-0` }),
+    ]);
+    const isDone = (): boolean =>
+      slow.messages.filter(({ method, params }) => method === 'caught_up' || params?.last === true).length ===
+      channels.length + replayed.length;
+    while (!isDone()) {
+      slow.socket.pause();
+      await settled();
+      slow.socket.resume();
+      const before = slow.messages.length;
+      await until(() => slow.messages.length > before || slow.socket.readyState !== slow.socket.OPEN, 'a message');
+      expect(slow.socket.readyState).toBe(slow.socket.OPEN);
+    }
+    await subscribed;
+    for (const channel of [...channels, ...replayed])
+      expect([...tableOf(slow.messages, channel).keys()]).toEqual(
+        expect.arrayContaining(sessions.map((session) => `deribit.main.${session}`)),
+      );
+    expect(await slow.request('ping', 1)).toBe(1);
+    expect(slow.losses).toEqual([]);
   }, 60_000);
 
   test('the heartbeat names the last frame’s cursor, and its own cursor resumes in either mode without a hole', async () => {

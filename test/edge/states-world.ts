@@ -1,7 +1,9 @@
 import { NEVER } from 'rxjs';
 import type { Bus } from '../../src/bus/bus.js';
 import { createChannels } from '../../src/edge/channels.js';
+import { createLru } from '../../src/edge/lru.js';
 import type { Recovery } from '../../src/edge/recovery.js';
+import { createSnapshots } from '../../src/edge/snapshots.js';
 import { createStates } from '../../src/edge/states.js';
 import { createStatesSubscription } from '../../src/edge/states-subscription.js';
 import type { Subscription } from '../../src/edge/subscription.js';
@@ -119,6 +121,7 @@ export function createWorld() {
     webhook: () => Promise.reject(new Error('not asked here')),
   };
   const states = createStates({ bus, channels, clock });
+  const snapshots = createSnapshots({ bus, channels, lru: createLru(1024 * 1024) });
 
   const commit = <T extends EventType>(session: string, type: T, data: EventData<T>): SessionEvent => {
     const offset = journal.length + 1;
@@ -198,23 +201,26 @@ export function createWorld() {
       expected = params.cursor ?? expected;
       onFrame?.();
     };
+    const write = (texts: readonly string[]): true => {
+      if (ended) losses.push('sent after its end');
+      for (const text of texts) {
+        room--;
+        take(text);
+      }
+      return true;
+    };
     const subscription = createStatesSubscription({
       channel,
       recovery,
       pulses,
       bus,
       channels,
+      snapshots,
       states,
       outlet: {
         grant: () => grant,
-        send(texts) {
-          if (ended) losses.push('sent after its end');
-          for (const text of texts) {
-            room--;
-            take(text);
-          }
-          return true;
-        },
+        send: write,
+        offer: (texts) => room > 0 && write(texts),
         isIdle: () => room > 0,
         writable: () => (room > 0 ? Promise.resolve(true) : new Promise((tell) => waiting.push(tell))),
         fail(thrown) {

@@ -176,7 +176,7 @@ describe('one group', () => {
     update('a');
     await clock.advance(250);
     faults.statesOf = '7-0';
-    readers.push(subscribe('>', TABLE), subscribe('>', replay('7-0')));
+    readers.push(subscribe('>', replay('7-0')));
     await clock.advance(250);
     for (const { failures, frames } of readers) {
       expect(failures).toMatchObject([{ code: 'internal' }]);
@@ -511,6 +511,43 @@ describe('a subscriber that resumes', () => {
     expect(brief(reader.frames).at(-1)).toEqual(['caught_up', '7-1205']);
     expect([...reader.table.values()]).toEqual([...hub().values()]);
     expect(reader.losses).toEqual([]);
+  });
+
+  test('is told of a session that was gone when its state was read, though its removal came later', async () => {
+    const { clock, open, update, commit, publish, subscribe } = createWorld();
+    open('d', 'a');
+    update('d');
+    const reader = subscribe('>', replay('7-1'));
+    commit('d', 'session.removed', {});
+    commit('a', 'session.updated', { changed: { n: 5 } });
+    await clock.advance(0);
+    publish();
+    await clock.advance(250);
+    expect(reader.frames.flatMap(({ params }) => params.removed ?? [])).toEqual(['deribit.main.d']);
+    expect(reader.frames.at(-1)).toMatchObject({ method: 'caught_up', params: { cursor: '7-5' } });
+  });
+
+  test('is sent what changed while there was no room to say caught_up, and is told so only then', async () => {
+    const { clock, open, update, subscribe } = createWorld();
+    open('a', 'b');
+    const other = subscribe('>', LIVE);
+    const reader = subscribe('>', { how: 'gap', since: '5-1', snapshot: true });
+    const typed = subscribe('*.*.*.session.*', replay('7-1'));
+    await clock.advance(0);
+    expect([reader.isWhole(), typed.subscription.isLive()]).toEqual([true, true]);
+    const slow = subscribe('>', replay('7-0'));
+    slow.stall(1);
+    await clock.advance(0);
+    expect(brief(slow.frames)).toEqual([['7-0', '7-2', ['a', 'b']]]);
+    update('a');
+    await clock.advance(250);
+    slow.drain();
+    await clock.advance(250);
+    expect(brief(slow.frames).slice(1)).toEqual([
+      ['7-2', '7-3', ['a']],
+      ['caught_up', '7-3'],
+    ]);
+    expect([...other.losses, ...slow.losses]).toEqual([]);
   });
 
   test('is sent with the stream what the journal has and the stream has not brought yet', async () => {
