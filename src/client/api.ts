@@ -98,8 +98,8 @@ export interface RelayClient extends AsyncIterable<SessionEvent> {
    * with the same `requestId` after the reconnect, so that nothing is done twice; where the relay can no longer know
    * that id (it restarted without its journal, the token now names another identity) it is not asked again.
    *
-   * Rejects with the relay's error (`errors.ts`); `data.requestId` and `data.outcome` (`CommandOutcome`) are always
-   * there. `venue_timeout` with `outcome: 'unknown'`: nobody knows whether it was done.
+   * Rejects with the relay's error (`errors.ts`; its code on the wire is `data.rpcCode`); `data.requestId` and
+   * `data.outcome` (`CommandOutcome`) are always there. `venue_timeout` with `outcome: 'unknown'`: nobody knows whether it was done.
    */
   command(
     source: string,

@@ -178,7 +178,7 @@ export function createChannels({ clock, report, changed }: ChannelsOptions): Cha
       wire.listeners.add(listener);
       // Whoever comes new is answered anew.
       wire.refused = undefined;
-      if (listener.states && hasSnapshot(name)) wire.book ??= createBook();
+      if (listener.states === true && hasSnapshot(name)) wire.book ??= createBook();
       touch(wire);
       changed();
       subscribing.schedule();

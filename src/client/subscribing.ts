@@ -64,7 +64,7 @@ export function createSubscribing(options: SubscribingOptions): Subscribing {
     const all = [...wire.listeners];
     return {
       states: !all.some(({ events }) => events),
-      pulses: all.some(({ pulses }) => pulses),
+      pulses: all.some(({ pulses }) => pulses === true),
       snapshot: wire.book?.complete === false,
     };
   };
