@@ -68,8 +68,9 @@ export interface RelayClient extends AsyncIterable<SessionEvent> {
   /** What happened once: gaps, faults, refusals. Hot. */
   readonly notices$: Observable<ClientNotice>;
   /**
-   * The events of a channel, each once, in journal order, across reconnects; typed by the channel's text. Whoever comes
-   * later joins live. Types that this version does not know are passed over.
+   * The events of a channel, each once, in journal order, across reconnects; typed by the channel's text. It begins
+   * when the relay has answered (`status$` says `open`), or at `since`; whoever comes later joins live. Types that this
+   * version does not know are passed over.
    *
    * Errors: `events_lost` (unless `onGap`), `invalid_params` (no channel), `forbidden`, `rate_limited` (more channels
    * than the relay allows), and what stopped the client. After an error subscribe again to go on live. Completes after

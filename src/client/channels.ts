@@ -140,7 +140,6 @@ export function createChannels({ clock, report, changed }: ChannelsOptions): Cha
         return takeStates(wire, notice.params);
       case 'pulse': {
         const { pulse } = notice.params;
-        if (chain.phase !== 'live') return undefined;
         book?.pulse(pulse);
         return tell(wire, (listener) => listener.pulse?.(pulse));
       }
