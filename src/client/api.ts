@@ -68,8 +68,9 @@ export interface RelayClient extends AsyncIterable<SessionEvent> {
   /** What happened once: gaps, faults, refusals. Hot. */
   readonly notices$: Observable<ClientNotice>;
   /**
-   * The events of a channel, each once, in journal order, across reconnects; typed by the channel's text. Whoever comes
-   * later joins live. Types that this version does not know are passed over.
+   * The events of a channel, each once, in journal order, across reconnects; typed by the channel's text. It begins
+   * when the relay has answered (`status$` says `open`), or at `since`; whoever comes later joins live. Types that this
+   * version does not know are passed over.
    *
    * Errors: `events_lost` (unless `onGap`), `invalid_params` (no channel), `forbidden`, `rate_limited` (more channels
    * than the relay allows), and what stopped the client. After an error subscribe again to go on live. Completes after
@@ -98,8 +99,8 @@ export interface RelayClient extends AsyncIterable<SessionEvent> {
    * with the same `requestId` after the reconnect, so that nothing is done twice; where the relay can no longer know
    * that id (it restarted without its journal, the token now names another identity) it is not asked again.
    *
-   * Rejects with the relay's error (`errors.ts`); `data.requestId` and `data.outcome` (`CommandOutcome`) are always
-   * there. `venue_timeout` with `outcome: 'unknown'`: nobody knows whether it was done.
+   * Rejects with the relay's error (`errors.ts`; its code on the wire is `data.rpcCode`); `data.requestId` and
+   * `data.outcome` (`CommandOutcome`) are always there. `venue_timeout` with `outcome: 'unknown'`: nobody knows whether it was done.
    */
   command(
     source: string,

@@ -140,7 +140,6 @@ export function createChannels({ clock, report, changed }: ChannelsOptions): Cha
         return takeStates(wire, notice.params);
       case 'pulse': {
         const { pulse } = notice.params;
-        if (chain.phase !== 'live') return undefined;
         book?.pulse(pulse);
         return tell(wire, (listener) => listener.pulse?.(pulse));
       }
@@ -178,7 +177,7 @@ export function createChannels({ clock, report, changed }: ChannelsOptions): Cha
       wire.listeners.add(listener);
       // Whoever comes new is answered anew.
       wire.refused = undefined;
-      if (listener.states && hasSnapshot(name)) wire.book ??= createBook();
+      if (listener.states === true && hasSnapshot(name)) wire.book ??= createBook();
       touch(wire);
       changed();
       subscribing.schedule();

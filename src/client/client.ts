@@ -78,9 +78,9 @@ export function createClient(url: string, options: ConnectOptions & { readonly W
     changed: tellStatus,
     admitted(admitted) {
       ({ line } = admitted);
-      const { maxChannels, maxRequestsPerSecond } = admitted.welcome.limits ?? {};
-      rate = typeof maxRequestsPerSecond === 'number' ? maxRequestsPerSecond : 1;
-      channels.online(line, typeof maxChannels === 'number' ? maxChannels : Number.POSITIVE_INFINITY);
+      const { maxChannels = Number.POSITIVE_INFINITY, maxRequestsPerSecond = 1 } = admitted.welcome.limits ?? {};
+      rate = maxRequestsPerSecond;
+      channels.online(line, maxChannels);
       // What was lost again at once is not there to be asked.
       if (line === admitted.line) commands.online(admitted);
     },

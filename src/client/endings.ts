@@ -36,9 +36,12 @@ const CODES: { readonly [code: number]: ErrorCode } = {
   4504: 'venue_timeout',
 };
 
-/** The relay's answer as one of the family (PROTOCOL.md §4, Errors). Codes of other versions become `internal`. */
+/**
+ * The relay's answer as one of the family, with its code on the wire as `data.rpcCode` (PROTOCOL.md §4, Errors). Codes
+ * of other versions become `internal`.
+ */
 export function errorOf({ code, message, data }: RpcError, more: object = {}): SessionRelayError {
-  return new SessionRelayError(CODES[code] ?? 'internal', message, { data: { ...data, ...more } });
+  return new SessionRelayError(CODES[code] ?? 'internal', message, { data: { ...data, ...more, rpcCode: code } });
 }
 
 /** What the relay says to wait before the same is asked again. */

@@ -26,7 +26,7 @@ type Of<G> = G extends Guard<infer T> ? T : never;
 const params = {
   welcome: shape(
     { protocol: number, now: string, cursor, authRequired: boolean, heartbeatMs: number },
-    { server: string, limits: record },
+    { limits: shape({}, { maxPayloadBytes: number, maxChannels: number, maxRequestsPerSecond: number }) },
   ),
   snapshot: shape({ channel: string, states: list(anything), last: boolean, cursor }),
   lag: shape({ since: dictionary(cursor) }),

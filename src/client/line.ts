@@ -93,8 +93,7 @@ export function openLine({ url, WebSocket, clock, handlers }: LineOptions): Line
     if (welcomed) return;
     welcomed = true;
     timer?.cancel();
-    const { maxPayloadBytes } = said.limits ?? {};
-    if (typeof maxPayloadBytes === 'number') maxBytes = maxPayloadBytes;
+    maxBytes = said.limits?.maxPayloadBytes ?? maxBytes;
     watch(Math.min(Math.max(said.heartbeatMs, 1), MAX_HEARTBEAT_MS) * SILENT_HEARTBEATS);
     handlers.welcome(said);
   };

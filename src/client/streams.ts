@@ -69,7 +69,7 @@ export function createStreams({ channels, ...past }: StreamsOptions): Streams {
           subscriber.error(thrown);
         }
       };
-      const common = { events: true, states: false, pulses: false, refused: endOf(subscriber) };
+      const common = { events: true, refused: endOf(subscriber) };
       if (since === undefined) {
         attend(channel, subscriber, { ...common, event, lost }, endOf(subscriber));
         return undefined;
@@ -137,7 +137,7 @@ export function createStreams({ channels, ...past }: StreamsOptions): Streams {
       const look = (): void => {
         if (joined !== undefined) say(safetyOf(joined, key));
       };
-      const listener: Listener = { events: true, states: true, pulses: false, refused: look, changed: look };
+      const listener: Listener = { events: true, states: true, refused: look, changed: look };
       joined = attend(everythingOf(key), subscriber, listener, () => {
         say(unknownBecause('relay_unreachable'));
         subscriber.complete();
@@ -152,7 +152,6 @@ export function createStreams({ channels, ...past }: StreamsOptions): Streams {
       if (problem !== undefined) return subscriber.error(badCall(problem));
       const listener: Listener = {
         events: true,
-        states: false,
         pulses: true,
         pulse: (pulse) => subscriber.next(pulse),
         refused: endOf(subscriber),

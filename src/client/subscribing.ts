@@ -64,16 +64,21 @@ export function createSubscribing(options: SubscribingOptions): Subscribing {
     const all = [...wire.listeners];
     return {
       states: !all.some(({ events }) => events),
-      pulses: all.some(({ pulses }) => pulses),
+      pulses: all.some(({ pulses }) => pulses === true),
       snapshot: wire.book?.complete === false,
     };
   };
-  /** Whether what was asked for on this connection does not give what is wanted now. */
-  const isShort = ({ asked }: Wire, terms: Terms): boolean =>
-    asked === undefined ||
-    (asked.terms.states && !terms.states) ||
-    (!asked.terms.pulses && terms.pulses) ||
-    (!asked.terms.snapshot && terms.snapshot);
+  /**
+   * Whether what was asked for on this connection does not give what is wanted now. Whoever waits for an answer has
+   * first to know where it begins: events between two beginnings would be lost.
+   */
+  const isShort = ({ asked, chain: { phase } }: Wire, { states, pulses, snapshot }: Terms): boolean => {
+    if (asked === undefined) return true;
+    const { terms } = asked;
+    return (
+      phase !== 'asked' && ((terms.states && !states) || (!terms.pulses && pulses) || (!terms.snapshot && snapshot))
+    );
+  };
 
   const flush = (): void => {
     const unused = [...wires.values()].filter(({ listeners }) => listeners.size === 0);

@@ -8,9 +8,9 @@ import type { Gap, View } from './status.js';
 /** Whoever listens to a channel. None of its functions throws. */
 export interface Listener {
   /** Single events, each; else the newest states do (states mode). */
-  readonly events: boolean;
-  readonly states: boolean;
-  readonly pulses: boolean;
+  readonly events?: boolean;
+  readonly states?: boolean;
+  readonly pulses?: boolean;
   event?(event: SessionEvent): void;
   pulse?(pulse: Pulse): void;
   /** Events of this stretch will never come. */

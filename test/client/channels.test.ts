@@ -57,6 +57,60 @@ describe('a channel', () => {
     expect(ids(second.values)).toEqual(['1-3']);
   });
 
+  test('on other terms before the first are answered: no event lies between two beginnings', async () => {
+    const on = await stage();
+    let first = 0;
+    on.relay.answers.set('subscribe', ({ id }) => {
+      first = id;
+      on.relay.answers.clear();
+      return undefined;
+    });
+    const heard = on.events('deribit.>');
+    await on.settle();
+    on.client.pulses$('deribit.>').subscribe();
+    await on.settle();
+    expect(on.relay.asked('subscribe')).toHaveLength(1);
+    const event = on.relay.happen('session.opened', OPENED);
+    const say = (message: object) => on.relay.network.last.deliver(JSON.stringify({ jsonrpc: '2.0', ...message }));
+    say({ id: first, result: { channels: [{ channel: 'deribit.>', cursor: '1-0', recovered: true }] } });
+    say({ method: 'subscription', params: { channel: 'deribit.>', previous: '1-0', data: event } });
+    await on.settle();
+    expect(on.relay.asked('subscribe').at(-1)?.params).toEqual({
+      channels: [{ channel: 'deribit.>', since: expect.stringMatching(/^1-[01]$/) }],
+      snapshot: false,
+      pulses: true,
+    });
+    on.relay.happen('session.restored', {});
+    await on.advance(50);
+    expect(ids(heard.values)).toEqual(['1-1', '1-2']);
+  });
+
+  test('ended by the relay while it is being asked for: the answer to the first asking is not taken for that of the second', async () => {
+    const on = await stage();
+    const heard = on.events('deribit.>', { onGap: () => undefined });
+    await on.settle();
+    on.relay.happen('session.opened', OPENED);
+    const asked: number[] = [];
+    on.relay.answers.set('subscribe', ({ id }) => {
+      asked.push(id);
+      return undefined;
+    });
+    const say = (message: object) => on.relay.network.last.deliver(JSON.stringify({ jsonrpc: '2.0', ...message }));
+    say({ method: 'unsubscribed', params: { channel: 'deribit.>', cursor: '1-1', reason: 'other fields' } });
+    await on.settle();
+    say({ method: 'unsubscribed', params: { channel: 'deribit.>', cursor: '1-1', reason: 'other fields again' } });
+    await on.settle();
+    expect(asked).toHaveLength(2);
+    // The first asking was answered and ended before the relay came to the second.
+    say({ id: asked[0], result: { channels: [{ channel: 'deribit.>', cursor: '1-7', recovered: false }] } });
+    expect(on.status).toMatchObject({ gaps: 0 });
+    say({ id: asked[1], result: { channels: [{ channel: 'deribit.>', cursor: '1-1', recovered: true }] } });
+    say({ method: 'caught_up', params: { channel: 'deribit.>', cursor: '1-1' } });
+    on.relay.happen('session.restored', {});
+    say({ method: 'subscription', params: { channel: 'deribit.>', previous: '1-1', data: on.relay.journal[1] } });
+    expect(ids(heard.values)).toEqual(['1-1', '1-2']);
+  });
+
   test('without states asks for none; with pulses for pulses', async () => {
     const on = await stage();
     on.events('deribit.>');

@@ -61,7 +61,7 @@ test.each([
   expect(await rejected(on.client.command(SOURCE, 'act', {}, { requestId: 'r' }))).toMatchObject({
     code,
     message: 'the relay says no',
-    data: { requestId: 'r', outcome, retryAfterMs: 7 },
+    data: { requestId: 'r', outcome, retryAfterMs: 7, rpcCode: wire },
   });
 });
 

@@ -2,11 +2,8 @@ import { createHash } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { WebSocket as UndiciSocket } from 'undici';
 import { afterEach, describe, expect, test } from 'vitest';
-import { WebSocket } from 'ws';
 import { connect as connectWithGlobal } from '../../src/client/index.js';
 import {
-  type ClientStatus,
-  type ConnectOptions,
   connect,
   type Gap,
   type RelayClient,
@@ -16,59 +13,15 @@ import {
   type StatesView,
 } from '../../src/client/node.js';
 import { createFailingJournal } from '../support/failing-journal.js';
-import { closeTestRelays, startTestRelay, type TestRelay, TRANSPORTS } from '../support/relay.js';
+import { closeTestRelays, startTestRelay, TRANSPORTS } from '../support/relay.js';
 import { until } from '../support/virtual-clock.js';
+import { closeClients, closeLater, connected, passing } from './connected.js';
 
 /** The client against real relays over real sockets. */
-const clients: RelayClient[] = [];
 afterEach(async () => {
-  for (const client of clients.splice(0)) await client.close();
+  await closeClients();
   await closeTestRelays();
 });
-
-interface Connected {
-  readonly client: RelayClient;
-  readonly sockets: readonly WebSocket[];
-  readonly statuses: readonly ClientStatus[];
-  /** Resolves once the client is in this state; lets time pass meanwhile. */
-  is(state: ClientStatus['state']): Promise<void>;
-}
-
-/** `address`: where its sockets really go, for a relay that comes back on another port. */
-function connected(
-  { url, clock }: TestRelay,
-  { address, ...options }: ConnectOptions & { readonly address?: () => string } = {},
-): Connected {
-  const sockets: WebSocket[] = [];
-  const client = connect(url, {
-    clock,
-    WebSocket: class extends WebSocket {
-      constructor(given: string, protocols: string[]) {
-        super(address?.() ?? given, protocols, { perMessageDeflate: false });
-        sockets.push(this);
-      }
-    },
-    ...options,
-  });
-  clients.push(client);
-  const statuses: ClientStatus[] = [];
-  client.status$.subscribe((status) => statuses.push(status));
-  return {
-    client,
-    sockets,
-    statuses,
-    is: (state) => passing(clock, () => statuses.at(-1)?.state === state, state),
-  };
-}
-
-/** Waits for what real sockets will bring, with back-offs passing on the virtual clock. */
-async function passing(clock: TestRelay['clock'], probe: () => boolean, what: string): Promise<void> {
-  for (let turns = 0; !probe(); turns++) {
-    if (turns > 100_000) throw new Error(`in vain: ${what}`);
-    if (turns % 20 === 19) await clock.advance(50);
-    await new Promise<void>((resolve) => setImmediate(resolve));
-  }
-}
 
 const last = <T>(values: readonly T[]): T | undefined => values.at(-1);
 const sha256 = (token: string): string => createHash('sha256').update(token).digest('hex');
@@ -291,7 +244,7 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
   test.each(sockets)('on %s: connects, hears, and closes without a trace', async (_, socket) => {
     const relay = await startTestRelay(transport);
     const client = connect(relay.url, { clock: relay.clock, ...(socket === undefined ? {} : { WebSocket: socket }) });
-    clients.push(client);
+    closeLater(client);
     const events: SessionEvent[] = [];
     client.events$('>').subscribe((event) => events.push(event));
     await expectOpen(client);
@@ -305,7 +258,7 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
     const relay = await startTestRelay(transport);
     relay.venue.open('relay');
     const client = connectWithGlobal(relay.url, { clock: relay.clock });
-    clients.push(client);
+    closeLater(client);
     const views: StatesView[] = [];
     client.states$('>').subscribe((view) => views.push(view));
     await expectOpen(client);

@@ -5,6 +5,7 @@ import { readFrame } from '../../src/client/frames.js';
 import { isState } from '../../src/client/state-shape.js';
 import { EVENT_TYPES, type EventType, sessionEvent } from '../../src/model/event.js';
 import { fold } from '../../src/model/fold.js';
+import { redactEvent, redactState } from '../../src/model/grant.js';
 import type { State } from '../../src/model/session.js';
 import { anyHappening, eventOf, journaled } from '../support/events.js';
 
@@ -29,6 +30,15 @@ describe('events', () => {
         expect(isEvent(event)).toBe(true);
       }),
       { numRuns: 2_000 },
+    );
+  });
+
+  test('property: what a redacted grant is shown is read, too', () => {
+    fc.assert(
+      fc.property(anyHappening(EVENT_TYPES), ({ type, data }) => {
+        expect(isEvent(overTheWire(redactEvent(eventOf(type, data as never), 'redacted')))).toBe(true);
+      }),
+      { numRuns: 1_000 },
     );
   });
 
@@ -69,7 +79,9 @@ describe('states', () => {
           const all = [{ type: 'session.opening' as EventType, data: {} }, ...happenings];
           for (const event of journaled(subject, all as never)) {
             state = fold(state, event);
-            if (state !== undefined) expect(isState(overTheWire(state))).toBe(true);
+            if (state === undefined) continue;
+            expect(isState(overTheWire(state))).toBe(true);
+            expect(isState(overTheWire(redactState(state, 'redacted')))).toBe(true);
           }
         },
       ),
