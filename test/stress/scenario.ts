@@ -1,0 +1,16 @@
+import type { Verdict } from './judge.js';
+import type { Stage } from './stage.js';
+
+/** One thing that is done to a relay, and what must hold while and after. */
+export interface Scenario {
+  readonly name: string;
+  /** What it takes at most, in s: whole, short. Ended and broken beyond. */
+  readonly boundSeconds: readonly [whole: number, short: number];
+  /** Throws `Broken` where an invariant does not hold. */
+  run(stage: Stage): Promise<Outcome>;
+}
+
+export interface Outcome extends Verdict {
+  /** What was done, in figures. */
+  readonly done: string;
+}
