@@ -36,8 +36,7 @@ export const entryOptions = z.strictObject({
       padBytes: z.number().int().min(0).default(0),
     })
     .optional(),
-  /** So many times faster than the machine's clock goes the relay's. */
-  timesFaster: z.number().min(1).default(1),
+  pace: z.strictObject({ timesFaster: z.number().min(1), since: z.number() }).default({ timesFaster: 1, since: 0 }),
   /** Reconnect delays are a drawn part of the ceiling: this is the largest part. */
   retryShare: z.number().min(0).max(1).default(1),
   seed: z.number().int(),

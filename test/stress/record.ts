@@ -17,6 +17,8 @@ export interface JournalRecord {
   sequence(channel: string): CursorList;
   /** How many events of this type. */
   count(type: string): number;
+  /** Events that were asked to be kept whole, in order. */
+  readonly kept: readonly JournaledEvent[];
 }
 
 export const journaledEvent = z.looseObject({
@@ -25,14 +27,23 @@ export const journaledEvent = z.looseObject({
   subject: z.string(),
   type: z.string(),
   time: z.string(),
-  data: z.looseObject({ changed: z.looseObject({ n: z.number().optional() }).optional() }),
+  data: z.looseObject({
+    changed: z.looseObject({ n: z.number().optional() }).optional(),
+    level: z.string().optional(),
+    silentMs: z.number().optional(),
+    initiator: z.string().optional(),
+  }),
 });
 export type JournaledEvent = z.output<typeof journaledEvent>;
 
 /** More say no more than the first ones do. */
 const MAX_PROBLEMS = 20;
 
-export function createJournalRecord(from = '0-0'): JournalRecord {
+export function createJournalRecord(
+  options: { readonly from?: string; readonly keep?: (event: JournaledEvent) => boolean } = {},
+): JournalRecord {
+  const { from = '0-0', keep } = options;
+  const kept: JournaledEvent[] = [];
   const cursors = new CursorList();
   const addresses: string[] = [];
   const sequences = new Map<string, { readonly list: CursorList; scanned: number }>();
@@ -64,7 +75,9 @@ export function createJournalRecord(from = '0-0'): JournalRecord {
       return cursors.length;
     },
     problems,
-    add({ id, key, subject, type, time, data }) {
+    kept,
+    add(event) {
+      const { id, key, subject, type, time, data } = event;
       follows(id);
       if (time < lastTime) note(`the time of ${id} is ${time}, before ${lastTime}`);
       if (keys.has(key)) note(`${id} tells the fact ${key} again`);
@@ -74,6 +87,7 @@ export function createJournalRecord(from = '0-0'): JournalRecord {
         if (before !== undefined && n !== before + 1) note(`${id}: ${subject} tells its fact ${n} after ${before}`);
         numbers.set(subject, n);
       }
+      if (keep?.(event) === true) kept.push(event);
       lastTime = time;
       keys.add(key);
       types.set(type, (types.get(type) ?? 0) + 1);

@@ -23,7 +23,7 @@ process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
 
 const [, , file = ''] = process.argv;
 const options = entryOptions.parse(JSON.parse(readFileSync(file, 'utf8')));
-const clock = createStressClock(options.timesFaster);
+const clock = createStressClock(options.pace);
 const draw = createDraw(options.seed);
 const log = createLog('info', process.stderr);
 const fountain = fountainOf(options);

@@ -7,13 +7,19 @@ export interface StressClock extends Clock {
   readonly timers: number;
 }
 
+/** How fast time goes, and since when (the machine's wall clock, ms): whoever is told the same has the same time. */
+export interface Pace {
+  readonly timesFaster: number;
+  readonly since: number;
+}
+
 /**
- * `timesFaster` shortens what would be minutes of silence: every duration is that much shorter in real time, for the
+ * A faster clock shortens what would be minutes of silence: every duration is that much shorter in real time, for the
  * relay as for its simulators, so that their deadlines keep their proportions.
  */
-export function createStressClock(timesFaster = 1): StressClock {
+export function createStressClock({ timesFaster, since }: Pace): StressClock {
   const startedAt = systemClock.monotonic();
-  const startedWall = systemClock.now();
+  const startedWall = since + (systemClock.now() - since) * timesFaster;
   let jumpedMs = 0;
   let timers = 0;
   const elapsed = (): number => (systemClock.monotonic() - startedAt) * timesFaster;

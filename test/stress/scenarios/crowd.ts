@@ -29,7 +29,7 @@ export const crowd: Scenario = {
     const relay = await stage.relay({
       journal: { engine: 'memory', maxBytes: 512 * 1024 * 1024 },
       fountain: { sessions: SESSIONS, rate: 0, padded: HEAVY, padBytes: PAD_BYTES },
-      timesFaster: TIMES_FASTER,
+      pace: { timesFaster: TIMES_FASTER, since: Date.now() },
       // As long as 30 s of stalling, in the relay's own time.
       limits: { stallMs: 30_000 * TIMES_FASTER },
     });
