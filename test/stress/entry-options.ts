@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { json } from '../../src/model/json.js';
+import { journaledEvent } from './record.js';
 
 /** What `relay-entry.ts` is told in its file: a relay as `startRelay` takes it, and what a stress run adds. */
 export const entryOptions = z.strictObject({
@@ -37,6 +38,8 @@ export const entryOptions = z.strictObject({
     })
     .optional(),
   pace: z.strictObject({ timesFaster: z.number().min(1), since: z.number() }).default({ timesFaster: 1, since: 0 }),
+  /** Keeps every event that the hub publishes: for what the journal is to forget. */
+  remembers: z.boolean().default(false),
   /** Reconnect delays are a drawn part of the ceiling: this is the largest part. */
   retryShare: z.number().min(0).max(1).default(1),
   seed: z.number().int(),
@@ -50,12 +53,19 @@ export const entryRequest = z.discriminatedUnion('ask', [
   z.strictObject({ ask: z.literal('measure'), id: z.number() }),
   /** Sets the fountain's rate; answers when what it told before is committed. */
   z.strictObject({ ask: z.literal('rate'), id: z.number(), rate: z.number().min(0) }),
+  /** What was remembered, from an index on. */
+  z.strictObject({ ask: z.literal('remembered'), id: z.number(), from: z.number() }),
   /** Moves the wall clock alone, as a correction does. */
   z.strictObject({ ask: z.literal('jump'), id: z.number(), byMs: z.number() }),
 ]);
 export type EntryRequest = z.output<typeof entryRequest>;
 
 export const entryAnswer = z.looseObject({ id: z.number() });
+
+/** Most events of one answer to `remembered`. */
+export const REMEMBERED_PAGE = 2_000;
+export const rememberedAnswer = z.object({ id: z.number(), since: z.string(), events: z.array(journaledEvent) });
+export type RememberedAnswer = z.output<typeof rememberedAnswer>;
 
 /** What a process holds, after a collection. */
 export const measure = z.object({

@@ -20,6 +20,8 @@ export interface JudgeOptions {
   /** What was read of the journal before; default: from its beginning. */
   readonly record?: JournalRecord;
   readonly token?: string;
+  /** How the record grows; default: what the journal holds is read over HTTP. */
+  readonly read?: (record: JournalRecord) => Promise<void>;
   readonly subscribers?: readonly Subscriber[];
   /** How long the last of them may take to come up to the journal's head. */
   readonly boundMs?: number;
@@ -34,7 +36,7 @@ const page = z.object({
   complete: z.boolean(),
 });
 const sessionsPage = z.looseObject({ sessions: z.array(z.unknown()), next: z.string().optional() });
-const CATCH_UP_MS = 30_000;
+const CATCH_UP_MS = 12_000;
 /** The head must stand still over one look at everybody: simulators may say something meanwhile. */
 const MAX_LOOKS = 50;
 
@@ -51,27 +53,36 @@ export async function readJournal(relay: RelayProcess, record: JournalRecord, to
   }
 }
 
+/** Reads what a relay that remembers has published, whether or not its journal still holds it. */
+export async function readRemembered(relay: RelayProcess, record: JournalRecord): Promise<void> {
+  for (;;) {
+    const { events } = await relay.remembered(record.length);
+    if (events.length === 0) return;
+    for (const event of events) record.add(event);
+  }
+}
+
 /**
  * The invariants of every scenario, once nothing is told any more: each subscriber's sequence on each channel is the
  * journal's, each once and in order, or its loss was announced; what was folded is what the relay holds; nobody was
  * sent anything that PROTOCOL.md forbids; the relay logged no error.
  */
 export async function judge(stage: Stage, options: JudgeOptions): Promise<Verdict> {
-  const { relay, token, boundMs = CATCH_UP_MS } = options;
+  const { relay, token, boundMs = CATCH_UP_MS, read = (of) => readJournal(relay, of, token) } = options;
   const record = options.record ?? createJournalRecord();
   const subscribers = options.subscribers ?? stage.subscribers;
   const folding = subscribers.find(({ states }) => states !== undefined);
   for (let look = 0; ; look++) {
     if (look === MAX_LOOKS) throw new Broken('the journal stands still once nothing is told any more');
-    await readJournal(relay, record, token);
+    await read(record);
     const { head } = record;
     await stage.until(
       () => areLevel(subscribers, record),
-      `everybody is at ${head}: ${whoIsNot(subscribers, record)}`,
+      () => `everybody is at ${head}: ${whoIsNot(subscribers, record)}`,
       boundMs,
     );
     const wrong = folding === undefined ? undefined : await foldedWrong(relay, subscribers, token);
-    await readJournal(relay, record, token);
+    await read(record);
     if (record.head !== head) continue;
     if (wrong !== undefined) throw new Broken(`snapshot and events make the next snapshot: ${wrong}`);
     break;
@@ -115,7 +126,15 @@ function isLevel({ trails }: Subscriber, record: JournalRecord): boolean {
 }
 
 function whoIsNot(subscribers: readonly Subscriber[], record: JournalRecord): string {
-  const late = subscribers.filter((one) => !isLevel(one, record)).map(({ name }) => name);
+  const late = subscribers
+    .filter((one) => !isLevel(one, record))
+    .map(({ name, trails, isLive, connects }) => {
+      const at = [...trails.values()].map(
+        (one) =>
+          `${one.channel} at ${one.expected} of ${record.sequence(one.channel).at(record.sequence(one.channel).length - 1)}`,
+      );
+      return `${name} (${isLive ? 'live' : 'not live'}, ${connects} connects, ${at.join(', ')})`;
+    });
   return late.length === 0 ? 'all are' : `${late.length} are not, ${late.slice(0, 3).join(', ')}`;
 }
 

@@ -40,7 +40,11 @@ export type JournaledEvent = z.output<typeof journaledEvent>;
 const MAX_PROBLEMS = 20;
 
 export function createJournalRecord(
-  options: { readonly from?: string; readonly keep?: (event: JournaledEvent) => boolean } = {},
+  options: {
+    /** The cursor before the first event that it is given. */
+    readonly from?: string;
+    readonly keep?: (event: JournaledEvent) => boolean;
+  } = {},
 ): JournalRecord {
   const { from = '0-0', keep } = options;
   const kept: JournaledEvent[] = [];

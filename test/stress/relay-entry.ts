@@ -7,14 +7,24 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { createLog } from '../../src/cli/log.js';
+import type { SessionEvent } from '../../src/model/event.js';
 import { startRelay } from '../../src/relay.js';
 import { realPorts } from '../../src/venues/ports.js';
 import { venueModules } from '../../src/venues/registry.js';
 import type { Venue } from '../../src/venues/venue.js';
 import { createDraw } from './draw.js';
 import { createEntryJournal } from './entry-journal.js';
-import { type EntryOptions, type EntryRequest, entryOptions, entryRequest, type Measure } from './entry-options.js';
+import {
+  type EntryOptions,
+  type EntryRequest,
+  entryOptions,
+  entryRequest,
+  type Measure,
+  REMEMBERED_PAGE,
+  type RememberedAnswer,
+} from './entry-options.js';
 import { createFountain, type Fountain } from './fountain.js';
+import type { JournaledEvent } from './record.js';
 import { createStressClock } from './stress-clock.js';
 
 const DESCRIPTORS = '/proc/self/fd';
@@ -46,6 +56,14 @@ const relay = await startRelay({
   log,
 });
 
+const remembered: JournaledEvent[] = [];
+const since = relay.hub.head();
+if (options.remembers) {
+  relay.hub.turns$.subscribe(({ events }) => {
+    for (const event of events) remembered.push(slim(event));
+  });
+}
+
 process.on('message', (message) => {
   void answer(entryRequest.parse(message)).then((said) => process.send?.(said));
 });
@@ -68,13 +86,21 @@ function fountainOf({ fountain: wanted }: EntryOptions): Fountain | undefined {
   return wanted === undefined ? undefined : createFountain({ ...wanted, random: draw.fork('fountain').random });
 }
 
-async function answer(request: EntryRequest): Promise<Measure | { readonly id: number }> {
+/** Without what only makes it large. */
+function slim({ id, key, subject, type, time, data }: SessionEvent): JournaledEvent {
+  const changed = 'changed' in data ? { changed: { n: Number(data.changed.n) } } : {};
+  return { id, key, subject, type, time, data: changed };
+}
+
+async function answer(request: EntryRequest): Promise<Measure | RememberedAnswer | { readonly id: number }> {
   switch (request.ask) {
     case 'measure':
       return measured(request.id);
     case 'rate':
       await fountain?.setRate(request.rate);
       return { id: request.id };
+    case 'remembered':
+      return { id: request.id, since, events: remembered.slice(request.from, request.from + REMEMBERED_PAGE) };
     case 'jump':
       clock.jump(request.byMs);
       return { id: request.id };

@@ -3,7 +3,14 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { createInterface } from 'node:readline';
 import { z } from 'zod';
-import { type EntryRequest, entryAnswer, type Measure, measure } from './entry-options.js';
+import {
+  type EntryRequest,
+  entryAnswer,
+  type Measure,
+  measure,
+  type RememberedAnswer,
+  rememberedAnswer,
+} from './entry-options.js';
 
 /** A relay that runs as a process of its own. */
 export interface RelayProcess {
@@ -23,6 +30,8 @@ export interface RelayProcess {
   /** The fountain's events a second; resolves when what it told before is committed. */
   rate(rate: number): Promise<void>;
   jump(byMs: number): Promise<void>;
+  /** What a relay that remembers has published, from an index on; the cursor before the first of all. */
+  remembered(from: number): Promise<RememberedAnswer>;
   /** One GET over a connection of its own, which leaves nothing open behind it. */
   get(path: string, token?: string): Promise<{ readonly status: number; readonly body: unknown }>;
 }
@@ -117,6 +126,7 @@ export async function spawnRelay({ args, spawned, patienceMs = PATIENCE_MS }: Sp
     terminate: () => void child.kill('SIGTERM'),
     measure: async () => measure.parse(await ask({ ask: 'measure' })),
     rate: async (rate) => void (await ask({ ask: 'rate', rate })),
+    remembered: async (from) => rememberedAnswer.parse(await ask({ ask: 'remembered', from })),
     jump: async (byMs) => void (await ask({ ask: 'jump', byMs })),
     get: (path, token) => get(`${url}${path}`, token),
   };

@@ -30,7 +30,7 @@ export interface Stage {
   subscriber(options: Omit<SubscriberOptions, 'draw'>): Subscriber;
   readonly subscribers: readonly Subscriber[];
   /** Looked at every few ms; a {@link Broken} that says what was waited for where it does not come. */
-  until(condition: () => boolean | Promise<boolean>, what: string, boundMs?: number): Promise<void>;
+  until(condition: () => boolean | Promise<boolean>, what: string | (() => string), boundMs?: number): Promise<void>;
   pause(ms: number): Promise<void>;
   /** Ends what was started, last first; never rejects. */
   close(): Promise<void>;
@@ -111,7 +111,8 @@ export function createStage(options: {
       const end = performance.now() + boundMs;
       while (!(await condition())) {
         if (ended) throw new Error('the scenario has ended');
-        if (performance.now() > end) throw new Broken(`within ${boundMs} ms: ${what}`);
+        if (performance.now() > end)
+          throw new Broken(`within ${boundMs} ms: ${typeof what === 'string' ? what : what()}`);
         await sleep(LOOK_EVERY_MS);
       }
     },

@@ -121,6 +121,7 @@ export function startSubscriber(options: SubscriberOptions): Subscriber {
         const terms = asked.get(channel);
         if (terms === undefined) note(`subscribed to ${channel}, which it did not ask for`);
         else note(trailOf(channel)?.subscribed(terms, said));
+        if (terms?.since !== undefined) count(said.recovered ? 'recovered' : 'not recovered');
       }
     });
   };

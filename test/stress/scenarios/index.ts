@@ -2,6 +2,7 @@ import type { Scenario } from '../scenario.js';
 import { clockJumps } from './clock-jumps.js';
 import { crowd } from './crowd.js';
 import { heartbeatSilence } from './heartbeat-silence.js';
+import { journalTruncated } from './journal-truncated.js';
 import { tokenExpiry } from './token-expiry.js';
 import { tokenReplaced } from './token-replaced.js';
 import { venueFlaps } from './venue-flaps.js';
@@ -13,5 +14,6 @@ export const scenarios: readonly Scenario[] = [
   tokenExpiry,
   tokenReplaced,
   clockJumps,
+  journalTruncated,
   crowd,
 ];

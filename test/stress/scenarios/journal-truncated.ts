@@ -1,0 +1,96 @@
+import { z } from 'zod';
+import { formatCursor, parseCursor } from '../../../src/model/cursor.js';
+import { mustHold } from '../broken.js';
+import type { Draw } from '../draw.js';
+import { judge, readRemembered } from '../judge.js';
+import { createJournalRecord } from '../record.js';
+import type { RelayProcess } from '../relay-process.js';
+import { drawnCarrier } from '../roster.js';
+import type { Scenario } from '../scenario.js';
+import type { Subscriber } from '../subscriber.js';
+
+const MiB = 1024 * 1024;
+const SESSIONS = 4;
+const PAD_BYTES = 2 * 1024;
+const RATE = 1_800;
+/** Some 3 s of what flows, and more than the kernel takes between two sockets: a replay has to wait for its reader. */
+const RETAINED_BYTES = 12 * MiB;
+const FILL_MS = 3_500;
+/** Retention, every 10 s of the relay's time, runs twice a second. */
+const TIMES_FASTER = 20;
+const STALL_MS = 30 * 60_000;
+const CHANNELS = ['>', 'deribit.load.>', '*.*.*.session.updated'] as const;
+
+/**
+ * Subscribers resume from old cursors and read in fits while the journal drops its end: each gets everything, or is
+ * told of the gap, at the subscribe or in the middle of its replay.
+ */
+export const journalTruncated: Scenario = {
+  name: 'journal-truncated',
+  boundSeconds: [40, 20],
+  async run(stage) {
+    const relay = await stage.relay({
+      journal: { engine: 'memory', maxBytes: RETAINED_BYTES },
+      fountain: { sessions: SESSIONS, rate: RATE, padded: SESSIONS, padBytes: PAD_BYTES },
+      pace: { timesFaster: TIMES_FASTER, since: Date.now() },
+      remembers: true,
+      // A replay that waits for its reader is not what is looked at here.
+      limits: { stallMs: STALL_MS },
+    });
+    const { since: from } = await relay.remembered(0);
+    const record = createJournalRecord({ from });
+    await stage.pause(FILL_MS);
+    const resuming: Promise<void>[] = [];
+    for (let index = 0; index < stage.size(24, 9); index++) {
+      const draw = stage.draw.fork(`resuming ${index}`);
+      const since = await beginning(relay, draw);
+      const one = stage.subscriber({
+        name: `resuming ${index}`,
+        channels: [draw.oneOf(CHANNELS)],
+        open: drawnCarrier(draw),
+        dial: () => ({ port: relay.port }),
+        start: { since },
+        backMs: [0, 100],
+        mayClose: [4408],
+        onNotice(method, self) {
+          if (method === 'welcome' && self.connects === 1) self.pause();
+        },
+      });
+      const readInFits = async (): Promise<void> => {
+        await stage.pause(draw.between(0, 4_000));
+        one.resume();
+      };
+      resuming.push(readInFits());
+      await stage.pause(draw.between(50, 250));
+    }
+    await Promise.all(resuming);
+    await relay.rate(0);
+    const verdict = await judge(stage, { relay, record, read: (of) => readRemembered(relay, of) });
+    const refused = sum(stage.subscribers, 'not recovered');
+    const midway = sum(stage.subscribers, 'gap') - refused;
+    const served = sum(stage.subscribers, 'recovered') - midway;
+    mustHold(refused > 0 && served > 0, `both outcomes are met: ${refused} refused, ${served} served`);
+    return {
+      ...verdict,
+      done: `${stage.subscribers.length} resumed over ${RETAINED_BYTES / MiB} MiB of journal: ${served} served whole, ${refused} told at once, ${midway} in mid-replay`,
+    };
+  },
+};
+
+const page = z.object({ events: z.array(z.looseObject({ id: z.string() })), cursor: z.string() });
+
+/** The very beginning, which is gone; the oldest event that is held now; or one that is amid what is held. */
+async function beginning(relay: RelayProcess, draw: Draw): Promise<string> {
+  const oldest = page.parse((await relay.get('/v1/events?since=0-0&limit=1')).body).events[0]?.id;
+  const { epoch = 0, offset = 0 } = parseCursor(oldest ?? '') ?? {};
+  return draw.oneOf([
+    '0-0',
+    formatCursor(epoch, offset),
+    formatCursor(epoch, offset),
+    formatCursor(epoch, offset + draw.between(500, 4_000)),
+  ]);
+}
+
+function sum(subscribers: readonly Subscriber[], what: string): number {
+  return subscribers.reduce((total, { seen }) => total + (seen.get(what) ?? 0), 0);
+}
