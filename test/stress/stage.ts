@@ -23,6 +23,8 @@ export interface Stage {
   folder(): string;
   /** `startRelay` in a process of its own. */
   relay(options: Omit<EntryInput, 'transport' | 'seed'>): Promise<RelayProcess>;
+  /** The same, killed so long after it was spawned, ready or not; resolves when it is gone. */
+  stillborn(options: Omit<EntryInput, 'transport' | 'seed'>, afterMs: number): Promise<void>;
   /** The command line in a process of its own: `serve --config …` */
   command(args: readonly string[]): Promise<RelayProcess>;
   simulator<T extends Simulator>(starting: Promise<T>): Promise<T>;
@@ -56,15 +58,13 @@ export function createStage(options: {
   const subscribers: Subscriber[] = [];
   let ended = false;
 
+  const spawned = (child: ChildProcess): void => {
+    children.add(child);
+    child.once('exit', () => children.delete(child));
+  };
   const run = async (args: readonly string[]): Promise<RelayProcess> => {
     if (ended) throw new Error('the scenario has ended');
-    const relay = await spawnRelay({
-      args,
-      spawned(child) {
-        children.add(child);
-        child.once('exit', () => children.delete(child));
-      },
-    });
+    const relay = await spawnRelay({ args, spawned });
     undo.push(() => relay.kill());
     return relay;
   };
@@ -79,16 +79,31 @@ export function createStage(options: {
     return folder;
   };
 
+  const entryArgs = (given: Omit<EntryInput, 'transport' | 'seed'>): readonly string[] => {
+    const file = join(newFolder(), 'relay.json');
+    writeFileSync(file, JSON.stringify({ ...given, transport, seed }));
+    return [ENTRY, file];
+  };
+
   return {
     seed,
     draw,
     transport,
     size: (whole, short_) => (short ? short_ : whole),
     folder: newFolder,
-    async relay(given) {
-      const file = join(newFolder(), 'relay.json');
-      writeFileSync(file, JSON.stringify({ ...given, transport, seed }));
-      return run([ENTRY, file]);
+    relay: (given) => run(entryArgs(given)),
+    async stillborn(given, afterMs) {
+      let killing: NodeJS.Timeout | undefined;
+      const starting = spawnRelay({
+        args: entryArgs(given),
+        spawned(child) {
+          spawned(child);
+          killing = setTimeout(() => child.kill('SIGKILL'), afterMs);
+        },
+      });
+      // Ready before it is killed, or never: both are looked for.
+      await starting.then(({ exited }) => exited).catch(() => undefined);
+      clearTimeout(killing);
     },
     command: (args) => run([CLI_ENTRY, ...args]),
     async simulator(starting) {

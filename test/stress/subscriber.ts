@@ -27,7 +27,7 @@ export interface Subscriber {
   /** Connects now, where it waits to. */
   hurry(): void;
   /** Leaves for good; resolves when the socket is gone. */
-  stop(): Promise<void>;
+  stop(how?: 'close' | 'reset'): Promise<void>;
 }
 
 export interface SubscriberOptions {
@@ -251,11 +251,12 @@ export function startSubscriber(options: SubscriberOptions): Subscriber {
       clearTimeout(waiting);
       void dial();
     },
-    stop() {
+    stop(how = 'close') {
       gone ??= new Promise((resolve) => {
         stopped = resolve;
         clearTimeout(waiting);
         if (carrier === undefined) resolve();
+        else if (how === 'reset') carrier.reset();
         else {
           carrier.resume();
           carrier.close();
