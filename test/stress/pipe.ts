@@ -37,6 +37,8 @@ const MAX_HELD_BYTES = 256 * 1024;
 export function createPipe(from: Socket, to: Socket, toxics: () => Toxics, draw: Draw): Pipe {
   const queue: Piece[] = [];
   let held = 0;
+  /** When the last byte so far has passed the narrow place; and when it arrives. */
+  let freeAt = 0;
   let lastDueAt = 0;
   let timer: NodeJS.Timeout | undefined;
   let swallowed = false;
@@ -48,7 +50,8 @@ export function createPipe(from: Socket, to: Socket, toxics: () => Toxics, draw:
     const now = performance.now();
     const jitter = jitterMs === 0 ? 0 : draw.random() * jitterMs;
     const takes = bytesPerSecond === 0 || bytes === undefined ? 0 : (bytes.length * 1_000) / bytesPerSecond;
-    lastDueAt = Math.max(lastDueAt + takes, now + latencyMs + jitter + extraMs);
+    freeAt = Math.max(freeAt, now) + takes;
+    lastDueAt = Math.max(lastDueAt, freeAt + latencyMs + jitter + extraMs);
     queue.push({ dueAt: lastDueAt, bytes });
     held += bytes?.length ?? 0;
   };
@@ -135,6 +138,7 @@ export function createPipe(from: Socket, to: Socket, toxics: () => Toxics, draw:
       if (latencyMs === 0) {
         const now = performance.now();
         for (const [index, piece] of queue.entries()) queue[index] = { ...piece, dueAt: Math.min(piece.dueAt, now) };
+        freeAt = Math.min(freeAt, now);
         lastDueAt = Math.min(lastDueAt, now);
       }
       flow();
