@@ -48,7 +48,7 @@ const relay = await startRelay({
     ...(stallMs === undefined ? {} : { stallMs }),
     ...(maxBufferedBytes === undefined ? {} : { maxBufferedBytes }),
   },
-  journal: createEntryJournal(options.journal),
+  journal: createEntryJournal(options.journal, log),
   transport: options.transport,
   drainTimeoutMs: options.drainTimeoutMs,
   clock,
