@@ -1,6 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -41,7 +40,7 @@ export interface Stage {
 }
 
 const LOOK_EVERY_MS = 15;
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 30_000;
 const ENTRY = fileURLToPath(new URL('./relay-entry.js', import.meta.url));
 const CLI_ENTRY = fileURLToPath(new URL('./cli-entry.js', import.meta.url));
 
@@ -50,6 +49,8 @@ export function createStage(options: {
   readonly draw: Draw;
   readonly transport: 'uws' | 'ws';
   readonly short: boolean;
+  /** Where its directories are made. */
+  readonly folder: string;
 }): Stage {
   const { seed, draw, transport, short } = options;
   const folders: string[] = [];
@@ -74,7 +75,7 @@ export function createStage(options: {
     for (const folder of folders) rmSync(folder, { recursive: true, force: true });
   };
   const newFolder = (): string => {
-    const folder = mkdtempSync(join(tmpdir(), 'session-relay-stress-'));
+    const folder = mkdtempSync(join(options.folder, 'stage-'));
     folders.push(folder);
     return folder;
   };

@@ -1,5 +1,5 @@
 import { mustHold } from '../broken.js';
-import { becomes, isCalm } from '../calm.js';
+import { becomes, becomesCalm } from '../calm.js';
 import { judge } from '../judge.js';
 import { createJournalRecord } from '../record.js';
 import { drawnCarrier, drawnChannels } from '../roster.js';
@@ -17,7 +17,8 @@ const JUMPS = [SECOND_MS, 60 * SECOND_MS, 3_600 * SECOND_MS, DAY_MS, 40 * DAY_MS
 /** The wall clock jumps while events flow, a second to weeks, both ways: deadlines and order do not notice. */
 export const clockJumps: Scenario = {
   name: 'clock-jumps',
-  boundSeconds: [30, 15],
+  lane: 'light',
+  boundSeconds: [120, 40],
   async run(stage) {
     const pace = { timesFaster: TIMES_FASTER, since: Date.now() };
     const venues = await startVenues(stage, pace, ['deribit']);
@@ -27,7 +28,7 @@ export const clockJumps: Scenario = {
       fountain: { sessions: SESSIONS, rate: 0 },
       pace,
     });
-    const calm = await isCalm(stage, relay);
+    const calm = await becomesCalm(stage, relay, ['deribit']);
     for (let index = 0; index < stage.size(40, 16); index++) {
       const draw = stage.draw.fork(`subscriber ${index}`);
       const folds = index % 10 === 0;

@@ -22,7 +22,8 @@ const BITES = { how: 'byte', burst: 256, everyMs: 16 } as const;
 /** 200 subscribers on one relay, of which 20 stall, 20 read one byte at a time and 20 reconnect at random. */
 export const crowd: Scenario = {
   name: 'crowd',
-  boundSeconds: [60, 15],
+  lane: 'heavy',
+  boundSeconds: [120, 40],
   async run(stage) {
     const of = (whole: number, short: number): number => stage.size(whole, short);
     const [stalling, biting, leaving, plain] = [of(20, 6), of(20, 6), of(20, 6), of(140, 32)];

@@ -27,7 +27,8 @@ const CHANNELS = ['>', 'deribit.load.>', '*.*.*.session.updated'] as const;
  */
 export const journalTruncated: Scenario = {
   name: 'journal-truncated',
-  boundSeconds: [40, 20],
+  lane: 'heavy',
+  boundSeconds: [120, 40],
   async run(stage) {
     const relay = await stage.relay({
       journal: { engine: 'memory', maxBytes: RETAINED_BYTES },

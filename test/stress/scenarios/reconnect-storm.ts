@@ -3,6 +3,7 @@ import type { EntryInput } from '../entry-options.js';
 import { judge } from '../judge.js';
 import { openRaw } from '../raw-carrier.js';
 import type { Scenario } from '../scenario.js';
+import type { Subscriber } from '../subscriber.js';
 
 const SESSIONS = 50;
 const RATE = 100;
@@ -11,12 +12,13 @@ const MiB = 1024 * 1024;
 const PER_ADDRESS = 625;
 /** While they come for the first time so many at once; after the restart all at once. */
 const AT_ONCE = 250;
-const ALL_LIVE_MS = 40_000;
+const ALL_LIVE_MS = 60_000;
 
 /** Thousands of subscribers lose their relay, wait for its restart, and all come back in the same moment. */
 export const reconnectStorm: Scenario = {
   name: 'reconnect-storm',
-  boundSeconds: [90, 25],
+  lane: 'heavy',
+  boundSeconds: [120, 40],
   async run(stage) {
     const options: Omit<EntryInput, 'transport' | 'seed'> = {
       journal: { engine: 'lmdb', path: stage.folder(), maxBytes: 256 * MiB },
@@ -48,7 +50,11 @@ export const reconnectStorm: Scenario = {
     isUp = true;
     const began = performance.now();
     for (const one of stage.subscribers) one.hurry();
-    await stage.until(() => stage.subscribers.every(({ isLive }) => isLive), 'everybody is live again', ALL_LIVE_MS);
+    await stage.until(
+      () => stage.subscribers.every(({ isLive }) => isLive),
+      () => `everybody is live again: ${tally(stage.subscribers)}`,
+      ALL_LIVE_MS,
+    );
     const took = ((performance.now() - began) / 1_000).toFixed(1);
     await stage.pause(500);
     await relay.rate(0);
@@ -60,3 +66,16 @@ export const reconnectStorm: Scenario = {
     };
   },
 };
+
+/** How many are live, and what those that are not have met. */
+function tally(subscribers: readonly Subscriber[]): string {
+  const counts = new Map<string, number>();
+  for (const { isLive, seen, connects } of subscribers) {
+    if (isLive) continue;
+    const met = [...seen].filter(([what]) => /^(refused|close)/.test(what)).map(([what, times]) => `${what} ×${times}`);
+    const what = `${connects} connects, ${met.join(', ')}`;
+    counts.set(what, (counts.get(what) ?? 0) + 1);
+  }
+  const late = [...counts].toSorted(([, a], [, b]) => b - a).slice(0, 6);
+  return late.map(([what, count]) => `${count} not live with ${what}`).join('; ');
+}

@@ -16,7 +16,8 @@ const HOUR_MS = 3_600_000;
 /** Tokens expire while events flow: 4401 at `exp` and not before, and with a new token nothing is missing. */
 export const tokenExpiry: Scenario = {
   name: 'token-expiry',
-  boundSeconds: [30, 15],
+  lane: 'light',
+  boundSeconds: [120, 40],
   async run(stage) {
     const issuer = createTokenIssuer();
     const relay = await stage.relay({

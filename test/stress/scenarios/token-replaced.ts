@@ -13,7 +13,8 @@ const HOUR_MS = 3_600_000;
 /** Tokens are replaced on live sockets while events flow: no close, no hole; a narrower grant ends what it no longer covers. */
 export const tokenReplaced: Scenario = {
   name: 'token-replaced',
-  boundSeconds: [30, 15],
+  lane: 'light',
+  boundSeconds: [120, 40],
   async run(stage) {
     const issuer = createTokenIssuer();
     const relay = await stage.relay({

@@ -1,6 +1,6 @@
 import { holdings, mustReturn } from '../baseline.js';
 import { mustHold } from '../broken.js';
-import { becomes, isCalm } from '../calm.js';
+import { becomes, becomesCalm } from '../calm.js';
 import type { Draw } from '../draw.js';
 import { judge, readJournal } from '../judge.js';
 import { createJournalRecord } from '../record.js';
@@ -17,7 +17,8 @@ const CHANNELS = ['>', 'deribit.>', '*.*.*.link.*', '*.*.*.session.*', 'traderne
 /** Every venue's line flaps 100 times: resets, closes, dead lines, refusals, at any moment of a login. */
 export const venueFlaps: Scenario = {
   name: 'venue-flaps',
-  boundSeconds: [75, 20],
+  lane: 'light',
+  boundSeconds: [120, 40],
   async run(stage) {
     const pace = { timesFaster: TIMES_FASTER, since: Date.now() };
     const venues = await startVenues(stage, pace);
@@ -27,7 +28,11 @@ export const venueFlaps: Scenario = {
       pace,
       retryShare: RETRY_SHARE,
     });
-    const calm = await isCalm(stage, relay);
+    const calm = await becomesCalm(
+      stage,
+      relay,
+      venues.map(({ venue }) => venue),
+    );
     const warmUp = stage.size(8, 3);
     await Promise.all(venues.map((one) => flap(stage, one, warmUp, stage.draw.fork(`warm ${one.venue}`))));
     await becomes(stage, relay, calm);
