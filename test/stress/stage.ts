@@ -40,6 +40,8 @@ export interface Stage {
 }
 
 const LOOK_EVERY_MS = 15;
+/** A socket that does not close by then is closed by the end of its relay. */
+const LEAVE_MS = 5_000;
 const PATIENCE_MS = 30_000;
 const ENTRY = fileURLToPath(new URL('./relay-entry.js', import.meta.url));
 const CLI_ENTRY = fileURLToPath(new URL('./cli-entry.js', import.meta.url));
@@ -135,7 +137,8 @@ export function createStage(options: {
     pause: (ms) => sleep(ms),
     async close() {
       ended = true;
-      await Promise.all(subscribers.map((subscriber) => subscriber.stop()));
+      const left = Promise.all(subscribers.map((subscriber) => subscriber.stop()));
+      await Promise.race([left, sleep(LEAVE_MS)]);
       for (const end of undo.reverse()) await end().catch(() => undefined);
       abandon();
     },

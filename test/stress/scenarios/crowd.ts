@@ -14,7 +14,10 @@ const SESSIONS = 12;
 /** Two sessions are heavy, so that who stalls has more unread than the kernel takes between two sockets. */
 const HEAVY = 2;
 const PAD_BYTES = 32 * 1024;
-const RATE = 400;
+const RATE = 600;
+/** Some 9 MiB on a channel of everything, while the kernel takes 4 to 6 between two sockets. */
+const UNREAD_EVENTS = 1_700;
+const FLOW_MS = 30_000;
 const TIMES_FASTER = 4;
 /** One byte at a time, faster than a thin session speaks on the whole and slower than it does at times. */
 const BITES = { how: 'byte', burst: 256, everyMs: 16 } as const;
@@ -86,7 +89,15 @@ export const crowd: Scenario = {
     const record = createJournalRecord();
     for (let round = 0; round < rounds; round++) {
       for (const one of stallers) one.pause();
-      await stage.pause(of(4_000, 3_500));
+      const enough = record.length + UNREAD_EVENTS;
+      await stage.until(
+        async () => {
+          await readJournal(relay, record);
+          return record.length >= enough;
+        },
+        'events flow',
+        FLOW_MS,
+      );
       // A slow subscriber delays nobody: the others come up to the head while it still stalls.
       await relay.rate(0);
       await readJournal(relay, record);
@@ -104,7 +115,7 @@ export const crowd: Scenario = {
     going = false;
     await Promise.all(moods);
     await relay.rate(0);
-    const verdict = await judge(stage, { relay, record });
+    const verdict = await judge(stage, { relay, record, boundMs: 40_000 });
     const sum = (of_: readonly Subscriber[], what: string): number =>
       of_.reduce((total, { seen }) => total + (seen.get(what) ?? 0), 0);
     const lagged = sum(stallers, 'lag') + sum(stallers, 'close 4408');
