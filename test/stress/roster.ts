@@ -9,16 +9,23 @@ export function drawnCarrier(draw: Draw): OpenCarrier {
   return draw.chance(0.5) ? (dial, handlers) => openRaw(dial, handlers) : openWs;
 }
 
-/** Channels of each width: everything, a source, a session, types of one session, one exact address. */
-export function drawnChannels(draw: Draw, sessions: number): readonly string[] {
-  const session = `deribit.${FOUNTAIN_SOURCE}.s${draw.between(0, sessions - 1)}`;
+/**
+ * Channels of each width: everything, a source, a session, types of one session, one exact address. `wide`: how likely
+ * it hears every session; otherwise it hears one of `sessions`, first and last index.
+ */
+export function drawnChannels(
+  draw: Draw,
+  sessions: readonly [first: number, last: number],
+  wide = 0.25,
+): readonly string[] {
+  if (draw.chance(wide)) return draw.oneOf<readonly string[]>([['>'], [`deribit.${FOUNTAIN_SOURCE}.>`]]);
+  const session = `s${draw.between(...sessions)}`;
+  const key = `deribit.${FOUNTAIN_SOURCE}.${session}`;
   return draw.oneOf<readonly string[]>([
-    ['>'],
-    [`deribit.${FOUNTAIN_SOURCE}.>`],
-    [`${session}.>`],
-    [`${session}.>`, `${session}.session.updated`],
-    [`${session}.session.*`],
-    [`*.*.s${draw.between(0, sessions - 1)}.>`, '*.*.*.link.*'],
-    [`${session}.session.updated`],
+    [`${key}.>`],
+    [`${key}.>`, `${key}.session.updated`],
+    [`${key}.session.*`],
+    [`*.*.${session}.>`, '*.*.*.link.*'],
+    [`${key}.session.updated`],
   ]);
 }

@@ -62,7 +62,7 @@ async function round(stage: Stage, { relay, record, number, count }: Round): Pro
     comers.push(
       stage.subscriber({
         name: `round ${number} subscriber ${index}`,
-        channels: drawnChannels(draw, SESSIONS),
+        channels: drawnChannels(draw, [0, SESSIONS - 1]),
         open: drawnCarrier(draw),
         dial: () => ({ port: relay.port }),
         start: 'snapshot',

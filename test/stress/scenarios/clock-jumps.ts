@@ -34,7 +34,7 @@ export const clockJumps: Scenario = {
       const folds = index % 10 === 0;
       stage.subscriber({
         name: `subscriber ${index}`,
-        channels: folds ? ['>'] : drawnChannels(draw, SESSIONS),
+        channels: folds ? ['>'] : drawnChannels(draw, [0, SESSIONS - 1]),
         open: drawnCarrier(draw),
         dial: () => ({ port: relay.port }),
         start: 'snapshot',

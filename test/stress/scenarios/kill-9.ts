@@ -28,7 +28,7 @@ export const kill9: Scenario = {
       const folds = index % 12 === 0;
       stage.subscriber({
         name: `subscriber ${index}`,
-        channels: folds ? ['>'] : drawnChannels(draw, SESSIONS),
+        channels: folds ? ['>'] : drawnChannels(draw, [0, SESSIONS - 1]),
         open: drawnCarrier(draw),
         dial: () => ({ port: relay.port }),
         start: 'snapshot',

@@ -34,7 +34,7 @@ export const tokenExpiry: Scenario = {
       let expiresAtMs = 0;
       stage.subscriber({
         name,
-        channels: drawnChannels(draw, SESSIONS),
+        channels: drawnChannels(draw, [0, SESSIONS - 1]),
         open: drawnCarrier(draw),
         start: 'snapshot',
         folds: false,

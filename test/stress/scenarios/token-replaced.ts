@@ -32,7 +32,7 @@ export const tokenReplaced: Scenario = {
       const name = `token ${index}`;
       const one = stage.subscriber({
         name,
-        channels: drawnChannels(draw, SESSIONS),
+        channels: drawnChannels(draw, [0, SESSIONS - 1]),
         open: drawnCarrier(draw),
         start: 'snapshot',
         backMs: [0, 300],
