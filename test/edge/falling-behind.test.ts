@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { LIVE_AGAIN_SHARE, STREAM_SHARE } from '../../src/edge/limits.js';
 import type { Grant } from '../../src/model/grant.js';
 import { createEdgeStage, type FakeWire, type Told } from '../support/edge-stage.js';
 
@@ -21,7 +22,15 @@ function ask(wire: FakeWire, id: number, method: string, params: object): void {
 async function setUp(options: Parameters<typeof createEdgeStage>[0] = {}) {
   const stage = await createEdgeStage({ limits: { maxBufferedBytes: 4_096 }, ...options });
   const said: Said[] = [];
-  const wire = stage.connect(0, (text) => said.push(JSON.parse(text)));
+  /** What waited when `caught_up` was sent. */
+  const atCaughtUp: number[] = [];
+  const wire = stage.connect(
+    0,
+    (text) => said.push(JSON.parse(text)),
+    (text, waiting) => {
+      if (text.includes('"caught_up"')) atCaughtUp.push(waiting);
+    },
+  );
   const tell = (count: number): void => {
     stage.append(updates(count));
     stage.publish();
@@ -38,7 +47,7 @@ async function setUp(options: Parameters<typeof createEdgeStage>[0] = {}) {
   ask(wire, 1, 'subscribe', { channels: [UPDATES], snapshot: false });
   await stage.settle();
   await readAll();
-  return { stage, wire, said, tell, readAll, of, sent };
+  return { stage, wire, said, tell, readAll, of, sent, atCaughtUp };
 }
 
 test('unsubscribed names the last event that was sent, not the last that there is: a resume from it has no hole', async () => {
@@ -130,4 +139,26 @@ test('a reply that finds no room closes with 4408; what was sent before has no h
   expect(said.filter(({ id }) => id !== undefined && id >= 10).length).toBeLessThan(10);
   // Nothing of it is left: no group, no timer, no replay.
   expect([stage.replay.channels.size, stage.clock.timers]).toEqual([0, 0]);
+});
+
+test('it is live again only once little waits, so that it does not fall behind at once', async () => {
+  const { wire, tell, readAll, of, stage, atCaughtUp } = await setUp();
+  tell(100);
+  await stage.settle();
+  // It reads a message at a time, and each time the replay fills up what it took.
+  for (let reads = 0; reads < 300; reads++) {
+    wire.read(1);
+    await stage.settle();
+  }
+  expect(of('caught_up')).toHaveLength(1);
+  expect(atCaughtUp[0]).toBeGreaterThan(0);
+  expect(atCaughtUp[0]).toBeLessThanOrEqual(4_096 * STREAM_SHARE * LIVE_AGAIN_SHARE);
+  for (let n = 0; n < 50; n++) {
+    tell(1);
+    wire.read(200);
+    await stage.settle();
+  }
+  await readAll();
+  expect(of('lag')).toHaveLength(1);
+  expect(of('subscription')).toHaveLength(150);
 });

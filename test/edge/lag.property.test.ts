@@ -45,7 +45,7 @@ interface Terms {
 }
 
 /** A client as PROTOCOL.md wants it. It throws where the protocol is broken. */
-function createClient(told: () => readonly SessionEvent[]) {
+function createClient(events: () => readonly SessionEvent[]) {
   const current = new Map<string, Terms>();
   const asked = new Map<number, { readonly since: Map<string, string | undefined>; readonly snapshot: boolean }>();
   const dropped = new Map<number, readonly string[]>();
@@ -115,6 +115,13 @@ function createClient(told: () => readonly SessionEvent[]) {
         const terms = termsOf(told.channel);
         for (const one of told.states) terms.covered.set(one.key, one.cursor);
         if (!told.last) return;
+        const stale = events().find(
+          (e) =>
+            isOf(terms.channel, e) &&
+            compareCursors(e.id, told.cursor) <= 0 &&
+            compareCursors(terms.covered.get(e.subject) ?? '0-0', e.id) < 0,
+        );
+        if (stale !== undefined) throw new Error(`the states of ${told.cursor} lack ${stale.id}`);
         terms.expected = told.cursor;
         if (terms.phase !== 'replay') terms.phase = 'live';
         return;
@@ -131,7 +138,7 @@ function createClient(told: () => readonly SessionEvent[]) {
         const beat = z.object({ cursor: z.string(), last: z.record(z.string(), z.string()) }).parse(params);
         for (const terms of current.values()) {
           if (terms.phase !== 'live') continue;
-          const missing = owedOf(terms, told()).find(
+          const missing = owedOf(terms, events()).find(
             (e) => compareCursors(e.id, beat.cursor) <= 0 && !isTold(terms, e),
           );
           if (missing !== undefined) throw new Error(`the heartbeat has ${beat.cursor} before ${missing.id} was sent`);
@@ -244,10 +251,14 @@ async function play(script: readonly Step[], { cacheBytes, kernelBytes, past, be
     const made = createClient(() => stage.told);
     clients.push({ wire: stage.connect(kernelBytes, made.receive), client: made, requests: 0 });
   }
+  const fold = (events: readonly SessionEvent[]): void => {
+    for (const { subject, id } of events)
+      states.set(subject, { key: subject, cursor: id, attributes: {} } as unknown as State);
+  };
+  fold(stage.told);
   const append = (events: readonly Told[]): void => {
     stage.append(events);
-    for (const { subject, id } of stage.told.slice(stage.told.length - events.length))
-      states.set(subject, { key: subject, cursor: id, attributes: {} } as unknown as State);
+    fold(stage.told.slice(stage.told.length - events.length));
   };
   const request = (one: (typeof clients)[number], method: string, params: object): number => {
     const id = ++one.requests;

@@ -243,6 +243,27 @@ describe('a subscriber that stops reading', () => {
   });
 });
 
+test('what was published while nobody replayed a channel is read, not skipped, by whoever replays it next', async () => {
+  const stage = await createEdgeStage();
+  stage.append(updates(10));
+  stage.publish();
+  const first = listen(stage);
+  subscribe(first, { channels: [{ channel: UPDATES, since: '1-2' }] });
+  await readAll(stage, [first]);
+  // The pages of its replay stay; these events are in none of them.
+  stage.append(updates(5));
+  stage.publish();
+  const second = listen(stage);
+  subscribe(second, { channels: [{ channel: UPDATES, since: '1-2' }] });
+  for (let turn = 0; turn < 12; turn++) await Promise.resolve();
+  // It stands before its first part when this comes.
+  stage.append(updates(5));
+  stage.publish();
+  await readAll(stage, [second]);
+  expect(second.ids).toEqual(stage.told.slice(2).map(({ id }) => id));
+  expect([second.broken, first.broken]).toEqual([0, 0]);
+});
+
 test('a journal that lacks what was published is a gap that is told, not a hole and not a loop', async () => {
   const stage = await createEdgeStage();
   stage.append(updates(10));

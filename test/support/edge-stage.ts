@@ -37,6 +37,8 @@ export interface FakeWire extends Wire {
 export function createFakeWire(options: {
   readonly kernelBytes: number;
   readonly received: (text: string) => void;
+  /** A message is handed over while so many bytes wait. */
+  readonly sending?: ((text: string, waiting: number) => void) | undefined;
 }): FakeWire {
   const queue: { readonly text: string; readonly size: number }[] = [];
   let first = 0;
@@ -80,6 +82,7 @@ export function createFakeWire(options: {
       }
       const text = String(message);
       const size = bytesOnWire(Buffer.byteLength(text));
+      options.sending?.(text, waiting());
       queue.push({ text, size });
       unread += size;
       highest = Math.max(highest, waiting());
@@ -138,7 +141,11 @@ export interface EdgeStage {
   round(): boolean;
   /** Lets promises, reads and rounds run until nothing is left to do. */
   settle(): Promise<void>;
-  connect(kernelBytes: number, received: (text: string) => void): FakeWire;
+  connect(
+    kernelBytes: number,
+    received: (text: string) => void,
+    sending?: (text: string, waiting: number) => void,
+  ): FakeWire;
   /** A subscriber that reads everything the moment it is sent. */
   connectInstant(received: (text: string) => void): { readonly handlers: WireHandlers };
 }
@@ -249,8 +256,8 @@ export async function createEdgeStage(
       }
       throw new Error(`replays do not come to rest within ${MAX_ROUNDS} rounds`);
     },
-    connect(kernelBytes, received) {
-      const wire = createFakeWire({ kernelBytes, received });
+    connect(kernelBytes, received, sending) {
+      const wire = createFakeWire({ kernelBytes, received, sending });
       wire.handlers = attach(wire);
       return wire;
     },
