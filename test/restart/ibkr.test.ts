@@ -153,6 +153,9 @@ describe('after a kill', () => {
   });
 });
 
+/** Rounds are a minute apart: half an hour is not a thousand of them. */
+const COMPETING = { compete: 'oncePerCooldown', cooldown: '30m', tickleSeconds: 60 } as unknown as Partial<IbkrOptions>;
+
 describe('another login that takes the brokerage session', () => {
   test('meanwhile is not fought for', async () => {
     const one = await start();
@@ -171,7 +174,7 @@ describe('another login that takes the brokerage session', () => {
   });
 
   test('is waited for a whole cooldown from where it was found, though the last taking was in a life before', async () => {
-    const one = await start({ compete: 'oncePerCooldown', cooldown: '30m' } as unknown as Partial<IbkrOptions>);
+    const one = await start(COMPETING);
     await one.fault('competing', { retakesAfterMs: 600_000 });
     await one.advance(70_000);
     expect(one.take().filter((line) => line.includes('session.'))).toEqual([
@@ -199,7 +202,7 @@ describe('another login that takes the brokerage session', () => {
   });
 
   test('the cooldown goes on over a restart', async () => {
-    const one = await start({ compete: 'oncePerCooldown', cooldown: '30m' } as unknown as Partial<IbkrOptions>);
+    const one = await start(COMPETING);
     await one.fault('competing', { retakesAfterMs: 60_000 });
     await one.advance(120_000);
     expect(one.take().filter((line) => /brokerage session/.test(line))).toEqual([
