@@ -1,4 +1,9 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
+import type { Journal } from '../../src/hub/journal/journal.js';
+import { createLmdbJournal } from '../../src/hub/journal/lmdb.js';
 import { isSessionState } from '../../src/model/fold.js';
 import type { Json } from '../../src/model/json.js';
 import type { State } from '../../src/model/session.js';
@@ -19,9 +24,11 @@ import { createStage, type Stage } from '../support/stage.js';
  * no fact is told twice, the states are what the events make, and they are those of a run that nobody killed.
  */
 let stage: Stage | undefined;
+const folders: string[] = [];
 afterEach(async () => {
   await stage?.close();
   stage = undefined;
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
 });
 
 type Step = readonly [atMs: number, fault: string, params?: { readonly [name: string]: Json }];
@@ -105,10 +112,11 @@ async function play(
   { simulate, venue, steps, command, untilMs }: Run,
   fate?: Stage['fate'],
   again = false,
+  journal?: Journal,
 ): Promise<number> {
   /** Of the present life. */
   let batches = 0;
-  const one = await createStage({ simulate, venue });
+  const one = await createStage({ simulate, venue, ...(journal === undefined ? {} : { journal }) });
   stage = one;
   const killing: Stage['fate'] = (batch, index) => {
     batches = index;
@@ -187,3 +195,21 @@ describe.each(Object.entries(runs))('%s', (_, run) => {
     }
   }, 300_000);
 });
+
+test('the journal on disk knows the same after each kill', async () => {
+  const { deribit: run } = runs;
+  if (run === undefined) throw new Error('there is a run of Deribit');
+  await play(run);
+  if (stage === undefined) throw new Error('it was played');
+  const wanted = outcome(stage);
+  await stage.close();
+  for (const every of [3, 8, 21]) {
+    const path = mkdtempSync(join(tmpdir(), 'session-relay-'));
+    folders.push(path);
+    const when = every % 2 === 0 ? 'before' : 'after';
+    await play(run, (_batch, index) => (index === every ? when : undefined), every > 3, createLmdbJournal({ path }));
+    await expectOneStory(stage);
+    expect(outcome(stage), `killed ${when} batch ${every}`).toEqual(wanted);
+    await stage.close();
+  }
+}, 120_000);

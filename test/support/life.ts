@@ -14,9 +14,9 @@ export interface Life {
   readonly http: (options: HttpOptions) => HttpClient;
   readonly journal: Journal;
   readonly isAlive: boolean;
-  /** Requests that wait for their answer, and sockets for their opening. */
+  /** Requests that wait for their answer, sockets for their opening, batches for their commit. */
   readonly inFlight: number;
-  /** Resolves when its sockets are cut. */
+  /** Resolves when its sockets are cut and the journal is free for another life. */
   kill(): Promise<void>;
 }
 
@@ -54,13 +54,27 @@ export function createLife(options: {
       active();
       if (alive) task(...args);
     };
-  const kill = async (): Promise<void> => {
-    if (!alive) return;
+  /** A journal on disk takes its time, which is not that of the stage. */
+  const counted = async <T>(task: Promise<T>): Promise<T> => {
+    inFlight++;
+    try {
+      return await task;
+    } finally {
+      inFlight--;
+      active();
+    }
+  };
+  let dying: Promise<void> | undefined;
+  const die = async (): Promise<void> => {
     alive = false;
     for (const timer of timers) timer.cancel();
     for (const socket of sockets) socket.terminate();
     await Promise.all([...clients].map((client) => client.close()));
     await journal.close();
+  };
+  const kill = (): Promise<void> => {
+    dying ??= die();
+    return dying;
   };
 
   return {
@@ -128,11 +142,11 @@ export function createLife(options: {
     },
     journal: {
       ...journal,
+      open: (nowMs) => counted(journal.open(nowMs)),
       async append(batch) {
         if (!alive) return NEVER;
         const fate = options.fate()?.(batch, ++batches);
-        active();
-        if (fate !== 'before') await journal.append(batch);
+        if (fate !== 'before') await counted(journal.append(batch));
         if (fate === undefined) return undefined;
         void kill();
         options.died();

@@ -164,6 +164,7 @@ export async function createStage(options: StageOptions): Promise<Stage> {
     },
     async restart(changes = {}) {
       if (present.life.isAlive) throw new Error('it lives: kill it first');
+      await present.life.kill();
       source = { ...source, ...changes };
       present = begin();
       await quiet();
@@ -172,6 +173,7 @@ export async function createStage(options: StageOptions): Promise<Stage> {
       if (closed) return;
       closed = true;
       if (!present.life.isAlive) {
+        await present.life.kill();
         await quiet();
         await simulator.close();
         return;
