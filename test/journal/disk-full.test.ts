@@ -53,9 +53,10 @@ describe.runIf(canLimit)('a disk that is full while the relay runs', () => {
       await subscriber.next('sighted');
       await subscriber.until(() => subscriber.events('>').length > before + 20);
       expect((await fetch(`${url}/readyz`)).status).toBe(200);
-      // The kernel writes what fits first, and refuses only what follows.
-      expect(child.stderr()).toMatch(/cannot be written: (EFBIG: file too large|EIO: i\/o error).*make room/);
-      expect(child.stderr()).toContain(data);
+      const lines = child.stderr().trimEnd().split('\n');
+      for (const line of lines) expect(() => JSON.parse(line)).not.toThrow();
+      expect(lines[0]).toContain(`the journal in ${data} cannot be written: EFBIG: file too large`);
+      expect(lines[0]).toContain('make room');
       await child.kill();
       expect(subscriber.losses).toEqual([]);
 
@@ -95,9 +96,7 @@ describe.runIf(canLimit)('a disk that is full while the relay runs', () => {
 
   test.each([4, 12, 24])('a relay does not start on it, and says why (room for %i KiB)', async (fileKiB) => {
     const child = startChild({ data: tempFolder(), fileKiB });
-    await expect(child.line()).rejects.toThrow(
-      /the journal in \S+ cannot be opened: (EFBIG|File too large|Input\/output error)/,
-    );
+    await expect(child.line()).rejects.toThrow(/the journal in \S+ cannot be opened: EFBIG: file too large/);
     expect(await child.exited).toEqual([1, null]);
   });
 });

@@ -42,6 +42,9 @@ export interface Prepared {
   readonly head: string;
   /** Puts everything else. Must not throw. */
   readonly write: () => void;
+  /** Rows that it puts or removes, and what their values have: see `FileRoom.reserve`. */
+  readonly rows: number;
+  readonly valueBytes: number;
 }
 
 interface Commit {
@@ -140,7 +143,12 @@ export function createCommitter({ file, path, sync, log }: CommitterOptions): Co
       if (suspect !== undefined && broken === undefined) await recover(suspect.cause);
       while (unflushed.size >= MAX_UNFLUSHED) await Promise.race(unflushed);
       if (broken !== undefined) throw broken;
-      const { head, write } = prepare();
+      const { head, write, rows, valueBytes } = prepare();
+      try {
+        await file.room.reserve(rows, valueBytes);
+      } catch (thrown) {
+        throw notWritten(path, thrown);
+      }
       status = undefined;
       const commit: Commit = { wanted: version + 1, head, seen: false };
       const done = meta.ifVersion(HEAD, version, () => {

@@ -1,9 +1,10 @@
-import { chmod, mkdir, open as openFile, rename, rm, stat } from 'node:fs/promises';
+import { chmod, mkdir, open as openFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import type { Database, RootDatabase } from 'lmdb';
 import { messageOf, SessionRelayError } from '../../errors.js';
 import type { Log } from '../../net/log.js';
+import { type FileRoom, openFileRoom } from './file-room.js';
 import { lockFolder } from './folder-lock.js';
 import { checkPages, PageDamage } from './page-check.js';
 import { damaged, parseStamp, SCHEMA, STAMP } from './records.js';
@@ -12,12 +13,19 @@ const FILE = 'journal.mdb';
 /** A journal is made under this name and gets its own once it is whole: one without contents is a damaged one. */
 const NEW_FILE = 'new.mdb';
 const LOCK_SUFFIX = '-lock';
+/** What an empty journal takes, and more. */
+const FIRST_BYTES = 512 * 1024;
 /** What lmdb's lock file takes for its readers, and some more. */
 const LOCK_BYTES = 12_288;
 const FOLDER_MODE = 0o700;
 const FILE_MODE = 0o600;
 const WRITABLE_BY_OTHERS = 0o022;
 const MAX_DATABASES = 8;
+/**
+ * Addresses are cheap. Grown on demand, as lmdb does it, the map would be changed by two threads at once. On Windows it
+ * is left to lmdb, which reserves there what it maps.
+ */
+const MAP_BYTES = 16 * 1024 ** 3;
 export const HEAD = 'head';
 const STAMP_KEY = 'journal';
 /** lmdb waits for a flush that will never come after some failures; a close is given so long. */
@@ -33,6 +41,7 @@ export interface LmdbFile {
   readonly epochs: Database<string, Uint8Array>;
   /** {@link HEAD}, whose version counts the commits, whoever makes them: what fences. */
   readonly meta: Database<string, string>;
+  readonly room: FileRoom;
   /** Closes it and lets the folder go. Never rejects. */
   close(): Promise<void>;
 }
@@ -55,9 +64,13 @@ export async function openLmdbFile(path: string, log: Log): Promise<LmdbFile> {
     await look(file, path);
     const root = openRoot(lmdb, file);
     try {
+      const databases = openDatabases(root, path);
+      const room = await openFileRoom(file, () => root.getStats());
       return {
-        ...openDatabases(root, path),
+        ...databases,
+        room,
         async close() {
+          await room.close().catch(() => undefined);
           await closeRoot(root);
           await lock.release();
         },
@@ -97,6 +110,9 @@ async function prepareFolder(path: string, log: Log): Promise<void> {
 
 async function create(lmdb: Lmdb, path: string): Promise<void> {
   const file = join(path, NEW_FILE);
+  await remove(file);
+  // What LMDB writes at first must fit: see `FileRoom`.
+  await writeFile(file, Buffer.alloc(FIRST_BYTES), { mode: FILE_MODE });
   await remove(file);
   await makeLockFile(file);
   const root = openRoot(lmdb, file);
@@ -164,6 +180,7 @@ function openRoot(lmdb: Lmdb, file: string): RootDatabase<string, string> {
     path: file,
     encoding: 'string',
     maxDbs: MAX_DATABASES,
+    ...(process.platform === 'win32' ? {} : { mapSize: MAP_BYTES }),
     // Each commit is a batch of its own here; and lmdb makes a promise of its own a turn, which nobody handles.
     eventTurnBatching: false,
     // Not among lmdb's types: the mode of the files that it makes (`env.cpp`).
@@ -179,7 +196,7 @@ function openMeta(root: RootDatabase<string, string>, create: boolean): Database
 }
 
 /** Whose file it is comes first: nothing is made in another's. */
-function openDatabases(root: RootDatabase<string, string>, path: string): Omit<LmdbFile, 'close'> {
+function openDatabases(root: RootDatabase<string, string>, path: string): Omit<LmdbFile, 'close' | 'room'> {
   const meta = openMeta(root, false);
   const text = meta?.get(STAMP_KEY);
   if (meta === undefined || text === undefined)

@@ -8,6 +8,9 @@ import { eventKey, type Head, memoryKey, memoryText, nameKey, weightOf } from '.
 export interface Rows {
   /** What its events weigh. */
   readonly bytes: number;
+  /** What they may take in the file: see `FileRoom.reserve`. */
+  readonly rows: number;
+  readonly valueBytes: number;
   /** The cursor of the first event whose fact key is held. */
   firstHeld(): string | undefined;
   /** Puts it all. Does not throw. */
@@ -16,8 +19,10 @@ export interface Rows {
 
 export function rowsOf({ events, states, memory }: JournalBatch, file: LmdbFile, { epoch, offset }: Position): Rows {
   let bytes = 0;
+  let valueBytes = 0;
   const eventRows = events.map((event, index) => {
     const text = JSON.stringify(event);
+    valueBytes += Buffer.byteLength(text);
     bytes += weightOf(text, event.key);
     return { id: event.id, at: eventKey(epoch, offset + 1 + index), text, key: nameKey(event.key) };
   });
@@ -32,8 +37,11 @@ export function rowsOf({ events, states, memory }: JournalBatch, file: LmdbFile,
       rows.push({ database: file.memory, key: memoryKey(space, key), text });
     }
   }
+  for (const { text } of rows) valueBytes += text === undefined ? 0 : Buffer.byteLength(text);
   return {
     bytes,
+    rows: eventRows.length + rows.length,
+    valueBytes,
     firstHeld: () => eventRows.find(({ key }) => file.keys.doesExist(key))?.id,
     write() {
       for (const { at, text, key } of eventRows) {

@@ -14,7 +14,11 @@ import { cursorOfKey, damaged, eventKey, nameKey, parseEvent, weightOf } from '.
 
 const DEFAULT_RETENTION: Retention = { maxAgeMs: 7 * 86_400_000, maxBytes: 256 * 1024 * 1024 };
 /** Events of one transaction of retention: an append waits for one at most. */
-const DROPPED_AT_ONCE = 1_000;
+const DROPPED_AT_ONCE = 500;
+/** Their pages are changed once more: about what an event has. */
+const DROPPED_BYTES = 500;
+/** What a new epoch puts and removes, beside epochs that are forgotten. */
+const FIRST_ROWS = 16;
 /** Events read between two turns of the event loop. */
 const READ_AT_ONCE = 500;
 
@@ -68,6 +72,7 @@ export function createLmdbJournal(options: LmdbJournalOptions): Journal {
     const sync = await syncFor(options.sync ?? 'interval', log);
     const file = await openLmdbFile(path, log);
     try {
+      await file.room.reserve(FIRST_ROWS, 0);
       const { position, bytes } = beginEpoch(file, path, nowMs);
       const contents = readContents(file, path);
       opened = { file, committer: createCommitter({ file, path, sync, log }), position, bytes };
@@ -89,7 +94,7 @@ export function createLmdbJournal(options: LmdbJournalOptions): Journal {
       const known = rows.firstHeld();
       if (known !== undefined) throw held(known);
       bytes += rows.bytes;
-      return { head: headText(next, bytes), write: rows.write };
+      return { head: headText(next, bytes), write: rows.write, rows: rows.rows, valueBytes: rows.valueBytes };
     });
     journal.position = next;
     journal.bytes = bytes;
@@ -106,6 +111,8 @@ export function createLmdbJournal(options: LmdbJournalOptions): Journal {
     try {
       await journal.committer.commit(() => ({
         head: headText(next, bytes),
+        rows: events.length,
+        valueBytes: events.length * DROPPED_BYTES,
         write() {
           for (const { at, key } of events) {
             void file.events.remove(at);
