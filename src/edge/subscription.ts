@@ -146,7 +146,14 @@ export function createSubscription({ channel, recovery, pulses, replay, outlet }
     return 'done';
   };
 
+  /** A cursor may come from an answer that was read ahead of the stream: what it covers is not told again. */
+  const waitForStream = (): Step =>
+    waitFor(channels.reached(formatCursor(at.epoch, at.offset)), () => {
+      atLeast = channels.position();
+    });
+
   const stepStates = (): Step => {
+    if (orderOf(at, channels.at()) > 0) return waitForStream();
     if (!outlet.hasRoom(needs)) return 'full';
     const taken = snapshots.take({ channel, grant: outlet.grant(), after, atLeast }, chunk);
     chunk = undefined;
@@ -170,8 +177,7 @@ export function createSubscription({ channel, recovery, pulses, replay, outlet }
   const stepReplay = (): Step => {
     for (let scanned = 0; scanned < SCAN_PAGES; scanned++) {
       const ahead = orderOf(at, channels.at());
-      // A cursor may come from an answer that was read ahead of the stream: what it covers is not told again.
-      if (ahead > 0) return waitFor(channels.reached(formatCursor(at.epoch, at.offset)), () => undefined);
+      if (ahead > 0) return waitForStream();
       if (ahead === 0) return arrive();
       if (!outlet.hasRoom(needs)) return 'full';
       if (tape === undefined) return 'done';
