@@ -34,8 +34,9 @@ export const ENDS_WHAT_IS_KNOWN: ReadonlySet<EventType> = new Set([
 
 /**
  * Whether a fact says nothing that is not known: a second teller of a transition that was made already, without a name
- * of its own; or an end, by any name, of what has ended. While a session is stale nothing is known, so that a status said again is a new fact. `lastWords`: what
- * led to the present status (see {@link wordsOf}), where this life of the relay has heard it.
+ * of its own; or an end, by any name, of what has ended. While a session is stale nothing is known, so that a status
+ * said again is a new fact. `lastWords`: what led to the present status (see {@link wordsOf}), where this life of the
+ * relay has heard it.
  */
 export function isRepeat(fact: Fact, before: State | undefined, lastWords: string | undefined): boolean {
   // What is gone cannot go again, in whatever words, and however late it is told.
