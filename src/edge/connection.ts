@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import type { Bus } from '../bus/bus.js';
 import { messageOf, SessionRelayError } from '../errors.js';
 import { compareCursors } from '../model/cursor.js';
@@ -13,16 +13,15 @@ import { CLOSE, invalidParams, type WireError, wireError } from './errors.js';
 import { notification } from './frames.js';
 import { AUTH_TIMEOUT_MS, HEARTBEAT_MS, type Limits, MAX_PING_BYTES, TOKEN_WARNING_MS } from './limits.js';
 import { createOutbound } from './outbound.js';
+import { authParams, noParams, subscribeParams, unsubscribeParams } from './params.js';
 import { createPump } from './pump.js';
 import {
   commandParams,
-  cursor,
   eventsParams,
   forbiddenChannel,
   getEvents,
   getSessions,
   getSources,
-  pattern,
   runCommand,
   sessionsParams,
 } from './queries.js';
@@ -58,17 +57,6 @@ export interface ConnectionOptions {
   readonly identified: (grant: Grant) => void;
   readonly closed: () => void;
 }
-
-const subscribeParams = z.strictObject({
-  channels: z.array(z.union([pattern, z.strictObject({ channel: pattern, since: cursor })])).min(1),
-  since: cursor.optional(),
-  snapshot: z.boolean().optional(),
-  pulses: z.boolean().default(false),
-  mode: z.enum(['events', 'states']).default('events'),
-});
-const unsubscribeParams = z.strictObject({ channels: z.array(pattern).min(1) });
-const authParams = z.strictObject({ token: z.string().min(1) });
-const noParams = z.strictObject({}).default({});
 
 export function createConnection(options: ConnectionOptions): Connection {
   const { wire, bus, replay, states, authenticator, limits, clock, log } = options;

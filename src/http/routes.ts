@@ -16,10 +16,12 @@ import { parseParams } from '../edge/request.js';
 import { asSessionRelayError, messageOf, SessionRelayError } from '../errors.js';
 import { isSessionState } from '../model/fold.js';
 import type { Grant } from '../model/grant.js';
-import { readJson } from '../model/json.js';
+import { type JsonObject, readJson } from '../model/json.js';
 import type { Safety, State } from '../model/session.js';
 import { decodeToken } from '../model/subject.js';
 import type { Log } from '../net/log.js';
+import { asyncApi } from './descriptions/asyncapi.js';
+import { openApi } from './descriptions/openapi.js';
 import { type HealthOptions, livez, readyz } from './health.js';
 import { json, text } from './json.js';
 import { problem, problemOf } from './problem.js';
@@ -47,7 +49,7 @@ interface Route {
 }
 
 /** Parts of PROTOCOL.md §5 that this version does not have. */
-const NOT_YET = /^\/(v1\/(stream|ticket|asyncapi\.json|openapi\.json)|metrics)?$/;
+const NOT_YET = /^\/(v1\/(stream|ticket)|metrics)?$/;
 /** Where subscribers connect. */
 export const SOCKET_PATH = '/v1/ws';
 const NDJSON = 'application/x-ndjson';
@@ -104,6 +106,8 @@ export function createRoutes(options: RoutesOptions): Handler {
       isHealth: true,
       answer: (_request, url) => readyz(options, url.searchParams.get('sources') === '1'),
     },
+    '/v1/asyncapi.json': description(() => asyncApi(options)),
+    '/v1/openapi.json': description(() => openApi(options)),
     '/v1/sessions': {
       methods: ['GET', 'HEAD'],
       async answer(request, url, grant) {
@@ -178,6 +182,19 @@ export function createRoutes(options: RoutesOptions): Handler {
     if (authenticator.anonymous !== undefined) return authenticator.anonymous;
     throw new SessionRelayError('unauthenticated', 'give a token: Authorization: Bearer …');
   }
+}
+
+/** Whoever writes a client needs it before there is a token: it holds nothing of this relay but its version. */
+function description(make: () => JsonObject): Route {
+  let made: JsonObject | undefined;
+  return {
+    methods: ['GET', 'HEAD'],
+    open: true,
+    answer() {
+      made ??= make();
+      return Promise.resolve(json(200, made, { 'cache-control': 'public, max-age=300' }));
+    },
+  };
 }
 
 function notFound(path: string): Response {
