@@ -71,7 +71,7 @@ async function subscribed(relay: TestRelay, groups: number): Promise<void> {
 /** What the screen shows now: the last drawing. */
 function screen(tail: CliRun): string {
   const drawn = tail.stdout().split('\u001b[H').at(-1) ?? '';
-  return drawn.replaceAll(/\u001b\[[KJ]/g, '').replaceAll('\r\n', '\n');
+  return drawn.replaceAll('\u001b[K', '').replaceAll('\u001b[J', '').replaceAll('\r\n', '\n');
 }
 
 const lost = (session: string): Fact => ({
