@@ -30,6 +30,7 @@ import type { Replay } from './replay.js';
 import { type Id, type Method, parseParams, readFrame } from './request.js';
 import type { States } from './states.js';
 import { createStatesSubscription } from './states-subscription.js';
+import { CLOSE_CODES, countCode, type EdgeStats } from './stats.js';
 import { createSubscription, type Outlet, type Subscription } from './subscription.js';
 import type { Wire, WireHandlers } from './wire.js';
 
@@ -37,6 +38,9 @@ import type { Wire, WireHandlers } from './wire.js';
 export interface Connection {
   readonly handlers: WireHandlers;
   readonly grant: () => Grant | undefined;
+  /** Whether it fell behind and is not live again on every channel. */
+  readonly isLagging: () => boolean;
+  readonly bufferedBytes: () => number;
   /** A notification to this subscriber alone. */
   notify(method: string, params: object): void;
   close(code: number, reason: string): void;
@@ -47,6 +51,7 @@ export interface ConnectionOptions {
   readonly grant: Grant | undefined;
   readonly bus: Bus;
   readonly replay: Replay;
+  readonly stats: EdgeStats;
   readonly states: States;
   readonly authenticator: Authenticator;
   readonly limits: Limits;
@@ -59,7 +64,7 @@ export interface ConnectionOptions {
 }
 
 export function createConnection(options: ConnectionOptions): Connection {
-  const { wire, bus, replay, states, authenticator, limits, clock, log } = options;
+  const { wire, bus, replay, stats, states, authenticator, limits, clock, log } = options;
   const { channels } = replay;
   const subscriptions = new Map<string, Subscription>();
   /** What each channel's `last` was when the subscriber was last told. */
@@ -69,6 +74,7 @@ export function createConnection(options: ConnectionOptions): Connection {
   let grant = options.grant;
   let tokenTimers: Timer[] = [];
   let over = false;
+  let fellBehind = false;
   /** A heartbeat found no room: it comes when there is some. */
   let owesHeartbeat = false;
   let pending = 0;
@@ -102,8 +108,8 @@ export function createConnection(options: ConnectionOptions): Connection {
     log.error('a subscription failed', { error: messageOf(thrown) });
     close(CLOSE.fault, 'a fault in the relay: connect again and resume');
   };
-  const outbound = createOutbound({ wire, limits, clock, log, close });
-  const pump = createPump({ rounds: replay.rounds, outbound, fail });
+  const outbound = createOutbound({ wire, limits, clock, log, stats, close });
+  const pump = createPump({ rounds: replay.rounds, outbound, stats, fail });
 
   const say = (message: object): void => void outbound.send([JSON.stringify({ jsonrpc: '2.0', ...message })]);
   const notify = (method: string, params: object): void => say({ method, params });
@@ -116,9 +122,11 @@ export function createConnection(options: ConnectionOptions): Connection {
   const outlet: Outlet = {
     ...outbound,
     pump,
+    stats,
     fail,
     grant: () => grant ?? NOBODY,
     fallBehind() {
+      fellBehind = true;
       for (const subscription of subscriptions.values()) subscription.fallBehind();
     },
   };
@@ -198,7 +206,10 @@ export function createConnection(options: ConnectionOptions): Connection {
           : createSubscription({ ...terms, replay });
       subscriptions.set(channel, subscription);
       toldLast.set(channel, subscription.group.last);
-      return { subscription, recovered: recovery.how !== 'gap' };
+      const recovered = recovery.how !== 'gap';
+      if (since !== undefined && recovered) stats.resumed++;
+      else if (since !== undefined) stats.unrecovered++;
+      return { subscription, recovered };
     });
     answer(id, {
       channels: begun.map(({ subscription: { channel, group }, recovered }) => ({
@@ -320,6 +331,11 @@ export function createConnection(options: ConnectionOptions): Connection {
 
   return {
     grant: () => grant,
+    isLagging() {
+      fellBehind &&= [...subscriptions.values()].some((subscription) => !subscription.isLive());
+      return fellBehind;
+    },
+    bufferedBytes: () => (over ? 0 : wire.buffered()),
     notify,
     close,
     handlers: {
@@ -333,8 +349,9 @@ export function createConnection(options: ConnectionOptions): Connection {
         pump.wake();
         if (owesHeartbeat && !over) beat();
       },
-      closed() {
+      closed(code) {
         if (!over) shut();
+        countCode(stats.closes, code, CLOSE_CODES);
         options.closed();
       },
     },

@@ -12,6 +12,7 @@ import { createFarewell, type Farewell } from './farewell.js';
 import { DEFAULT_LIMITS, type Limits } from './limits.js';
 import { createReplay, type ReplayCounts } from './replay.js';
 import { createStates } from './states.js';
+import { countCode, createEdgeStats, type EdgeStats, REFUSAL_STATUSES } from './stats.js';
 import type { UpgradeDecision, UpgradeRequest, Wire } from './wire.js';
 
 export interface EdgeOptions {
@@ -37,6 +38,9 @@ export interface Edge {
   /** What the hub says of itself: a blind one says since when, and why. */
   readonly sight: () => Sight;
   readonly counts: () => { readonly connections: number; readonly groups: number };
+  readonly stats: EdgeStats;
+  /** Looks at every connection: for whoever asks now and then. */
+  readonly load: () => { readonly lagging: number; readonly bufferedBytes: number };
   readonly replayed: () => ReplayCounts;
 }
 
@@ -52,6 +56,7 @@ export function createEdge(options: EdgeOptions): Edge {
   const connections = new Set<Connection>();
   const perAddress = new Map<string, number>();
   const perIdentity = new Map<string, number>();
+  const stats = createEdgeStats();
   const timers = new Set<Timer>();
   let admitted = 0;
   let farewell: Farewell<Connection> | undefined;
@@ -93,17 +98,20 @@ export function createEdge(options: EdgeOptions): Edge {
     status: number,
     detail: string,
     headers: Readonly<Record<string, string>> = {},
-  ): Extract<UpgradeDecision, { readonly accept: false }> => ({
-    accept: false,
-    status,
-    body: problemBody(status, detail),
-    headers: {
-      'content-type': PROBLEM_TYPE,
-      'cache-control': 'no-store',
-      ...(status === 429 || status === 503 ? { 'retry-after': String(RETRY_AFTER_SECONDS) } : {}),
-      ...headers,
-    },
-  });
+  ): Extract<UpgradeDecision, { readonly accept: false }> => {
+    countCode(stats.refusals, status, REFUSAL_STATUSES);
+    return {
+      accept: false,
+      status,
+      body: problemBody(status, detail),
+      headers: {
+        'content-type': PROBLEM_TYPE,
+        'cache-control': 'no-store',
+        ...(status === 429 || status === 503 ? { 'retry-after': String(RETRY_AFTER_SECONDS) } : {}),
+        ...headers,
+      },
+    };
+  };
   const isFull = (counts: Map<string, number>, key: string, most: number): boolean =>
     most > 0 && (counts.get(key) ?? 0) >= most;
   const isIdentityFull = ({ identity }: Grant): boolean =>
@@ -171,6 +179,7 @@ export function createEdge(options: EdgeOptions): Edge {
           bus,
           replay,
           states,
+          stats,
           authenticator,
           limits,
           clock,
@@ -212,6 +221,16 @@ export function createEdge(options: EdgeOptions): Edge {
     sight: () => blindness.sight,
     counts: () => ({ connections: connections.size, groups: channels.size + states.size }),
     replayed: () => replay.counts(),
+    stats,
+    load() {
+      let lagging = 0;
+      let bufferedBytes = 0;
+      for (const connection of connections) {
+        if (connection.isLagging()) lagging++;
+        bufferedBytes += connection.bufferedBytes();
+      }
+      return { lagging, bufferedBytes };
+    },
     drain({ timeoutMs }) {
       if (draining !== undefined) return draining;
       farewell = createFarewell({

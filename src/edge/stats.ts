@@ -32,6 +32,18 @@ export function createEdgeStats(): EdgeStats {
   };
 }
 
+/** The close codes of PROTOCOL.md §4, and those that peers and networks end with. */
+export const CLOSE_CODES: ReadonlySet<number> = new Set([
+  1000, 1001, 1003, 1005, 1006, 1007, 1009, 1011, 1012, 4400, 4401, 4403, 4408, 4429, 4500,
+]);
+/** What an upgrade is refused with. */
+export const REFUSAL_STATUSES: ReadonlySet<number> = new Set([401, 403, 429, 503]);
+
+export function countDelivery(stats: Pick<EdgeStats, 'deliveries' | 'deliveredBytes'>, bytes: number): void {
+  stats.deliveries++;
+  stats.deliveredBytes += bytes;
+}
+
 /** Counts one more of `code`; codes that a peer makes up (RFC 6455 allows 3000 to 4999) become one. */
 export function countCode(counts: Map<number, number>, code: number, known: ReadonlySet<number>): void {
   const name = known.has(code) ? code : 0;

@@ -1,7 +1,7 @@
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Bus, Turn } from '../bus/bus.js';
+import type { Edge } from '../edge/edge.js';
 import { MAX_PAGE } from '../edge/limits.js';
-import type { EdgeStats } from '../edge/stats.js';
 import { CARRIERS, eventData, type SessionEvent, VENUES } from '../model/event.js';
 import { isSessionState } from '../model/fold.js';
 import type { State } from '../model/session.js';
@@ -21,16 +21,7 @@ export interface Metrics {
 
 export interface MetricsOptions {
   readonly bus: Pick<Bus, 'turns$' | 'sight$' | 'states' | 'lag'>;
-  readonly edge: {
-    readonly stats: EdgeStats;
-    readonly counts: () => {
-      readonly connections: number;
-      readonly groups: number;
-      readonly lagging: number;
-      readonly bufferedBytes: number;
-    };
-  };
-  /** Called after an edge has handed a turn to its sockets. */
+  readonly edge: Pick<Edge, 'counts' | 'load' | 'stats'>;
   readonly eventLoop: { lateMs(): number };
   readonly clock: Clock;
   readonly version: string;
@@ -84,7 +75,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
       },
     });
   };
-  const { stats, counts } = edge;
+  const { stats, counts, load } = edge;
 
   new Gauge(of('info', 'Always 1; what runs.', ['version', 'transport'])).set(
     { version: options.version, transport: options.transport },
@@ -92,8 +83,8 @@ export function createMetrics(options: MetricsOptions): Metrics {
   );
   gauge('connections', 'Open sockets.', () => counts().connections);
   gauge('groups', 'Distinct (pattern, fields, mode, pulses) that are subscribed to.', () => counts().groups);
-  gauge('lagging_connections', 'Sockets that are being replayed because they fell behind.', () => counts().lagging);
-  gauge('buffered_bytes', 'Bytes that sockets have not taken yet.', () => counts().bufferedBytes);
+  gauge('lagging_connections', 'Sockets that are being replayed because they fell behind.', () => load().lagging);
+  gauge('buffered_bytes', 'Bytes that sockets have not taken yet.', () => load().bufferedBytes);
   counter('deliveries_total', 'Frames of events and states handed to sockets.', () => stats.deliveries);
   counter('delivered_bytes_total', 'Bytes of these frames.', () => stats.deliveredBytes);
   counter('lags_total', 'How often a subscriber fell behind.', () => stats.lags);
@@ -109,8 +100,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
   });
   codes('closes_total', 'Sockets that ended, by close code.', stats.closes);
   codes('refusals_total', 'Upgrades that were refused, by HTTP status.', stats.refusals);
-  gauge('event_loop_lag_seconds', 'The worst lateness of a timer within the last 10 s.', () =>
-    options.eventLoop.lateMs() / MS,
+  gauge(
+    'event_loop_lag_seconds',
+    'The worst lateness of a timer within the last 10 s.',
+    () => options.eventLoop.lateMs() / MS,
   );
 
   const sessions = new Gauge(of('sessions', 'Sessions by status.', ['venue', 'kind', 'status']));

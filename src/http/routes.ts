@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Bus } from '../bus/bus.js';
-import { authorityProblem, rebindingProblem, tokenOfHeaders } from '../edge/admission.js';
+import { authorityProblem, isLoopbackPeer, rebindingProblem, tokenOfHeaders } from '../edge/admission.js';
 import type { Authenticator } from '../edge/auth.js';
 import type { Edge } from '../edge/edge.js';
 import {
@@ -24,12 +24,16 @@ import { asyncApi } from './descriptions/asyncapi.js';
 import { openApi } from './descriptions/openapi.js';
 import { type HealthOptions, livez, readyz } from './health.js';
 import { json, text } from './json.js';
+import type { Metrics } from './metrics.js';
 import { problem, problemOf } from './problem.js';
 
 export interface RoutesOptions extends HealthOptions {
   readonly bus: Bus;
   readonly edge: Edge;
   readonly authenticator: Authenticator;
+  readonly metrics: Metrics;
+  /** Whether `/metrics` is told to everybody, and not only to loopback peers and whoever shows a token. */
+  readonly publicMetrics: boolean;
   readonly log: Log;
 }
 
@@ -39,17 +43,17 @@ export type Handler = (
   peer: { readonly remoteAddress: string; readonly signal: AbortSignal },
 ) => Promise<Response>;
 
-/** One path: which methods it serves, and whether it is served without credentials. */
+/** One path: which methods it serves, and to whom without credentials: everybody, or peers on this machine. */
 interface Route {
   readonly methods: readonly string[];
-  readonly open?: boolean;
+  readonly open?: true | 'loopback';
   /** Asked by address, from wherever the orchestrator is. */
   readonly isHealth?: boolean;
   answer(request: Request, url: URL, grant: Grant, parameter: string): Promise<Response>;
 }
 
 /** Parts of PROTOCOL.md §5 that this version does not have. */
-const NOT_YET = /^\/(v1\/(stream|ticket)|metrics)?$/;
+const NOT_YET = /^\/(v1\/(stream|ticket))?$/;
 /** Where subscribers connect. */
 export const SOCKET_PATH = '/v1/ws';
 const NDJSON = 'application/x-ndjson';
@@ -57,7 +61,7 @@ const BLIND_SAFETY: Safety = { level: 'unknown', reasons: ['relay_blind'], notes
 
 /** The HTTP side of a relay (PROTOCOL.md §5). */
 export function createRoutes(options: RoutesOptions): Handler {
-  const { bus, edge, authenticator, log } = options;
+  const { bus, edge, authenticator, metrics, log } = options;
   const nobody: Grant = { identity: '', channels: [], commands: [], fields: 'redacted' };
 
   const find = (path: string): { readonly route: Route; readonly parameter: string } | undefined => {
@@ -105,6 +109,14 @@ export function createRoutes(options: RoutesOptions): Handler {
       open: true,
       isHealth: true,
       answer: (_request, url) => readyz(options, url.searchParams.get('sources') === '1'),
+    },
+    '/metrics': {
+      methods: ['GET', 'HEAD'],
+      open: options.publicMetrics ? true : 'loopback',
+      async answer() {
+        const { contentType, text: body } = await metrics.render();
+        return text(200, body, { 'content-type': contentType });
+      },
     },
     '/v1/asyncapi.json': description(() => asyncApi(options)),
     '/v1/openapi.json': description(() => openApi(options)),
@@ -156,7 +168,8 @@ export function createRoutes(options: RoutesOptions): Handler {
         const allow = route.methods.join(', ');
         return problem(405, `${url.pathname} is served for ${allow}`, { headers: { allow } });
       }
-      if (route.open !== true) grant = await grantOf(headers);
+      const isOpen = route.open ?? false;
+      if (isOpen === false || (isOpen === 'loopback' && !isLoopbackPeer(remoteAddress))) grant = await grantOf(headers);
       return await route.answer(request, url, grant, parameter);
     } catch (thrown) {
       if (asSessionRelayError(thrown).code === 'internal') log.error('a request failed', { error: messageOf(thrown) });
