@@ -124,7 +124,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const metrics = createMetrics({ bus, edge, eventLoop, clock, ...about });
   const publicMetrics = options.metrics?.public ?? false;
   const requests = limitRequests(
-    createRoutes({ bus, edge, authenticator, eventLoop, metrics, publicMetrics, log, ...about }),
+    createRoutes({ bus, edge, authenticator, eventLoop, metrics, publicMetrics, clock, log, ...about }),
     // Answers leave by real sockets, whatever the relay's own clock.
     systemClock,
   );

@@ -19,6 +19,7 @@ import type { Grant } from '../model/grant.js';
 import { type JsonObject, readJson } from '../model/json.js';
 import type { Safety, State } from '../model/session.js';
 import { decodeToken } from '../model/subject.js';
+import type { Clock } from '../net/clock.js';
 import type { Log } from '../net/log.js';
 import { asyncApi } from './descriptions/asyncapi.js';
 import { openApi } from './descriptions/openapi.js';
@@ -26,6 +27,8 @@ import { type HealthOptions, livez, readyz } from './health.js';
 import { json, text } from './json.js';
 import type { Metrics } from './metrics.js';
 import { problem, problemOf } from './problem.js';
+import { createStreamRoute } from './stream-route.js';
+import { createTickets } from './tickets.js';
 
 export interface RoutesOptions extends HealthOptions {
   readonly bus: Bus;
@@ -34,6 +37,7 @@ export interface RoutesOptions extends HealthOptions {
   readonly metrics: Metrics;
   /** Whether `/metrics` is told to everybody, and not only to loopback peers and whoever shows a token. */
   readonly publicMetrics: boolean;
+  readonly clock: Clock;
   readonly log: Log;
 }
 
@@ -53,7 +57,9 @@ interface Route {
 }
 
 /** Parts of PROTOCOL.md §5 that this version does not have. */
-const NOT_YET = /^\/(v1\/(stream|ticket))?$/;
+const NOT_YET = /^\/$/;
+/** Served by {@link createRoutes} itself: it has credentials of its own kind. */
+const streamRoute: Route = { methods: ['GET'], answer: () => Promise.reject(new Error('not served by itself')) };
 /** Where subscribers connect. */
 export const SOCKET_PATH = '/v1/ws';
 const NDJSON = 'application/x-ndjson';
@@ -61,7 +67,9 @@ const BLIND_SAFETY: Safety = { level: 'unknown', reasons: ['relay_blind'], notes
 
 /** The HTTP side of a relay (PROTOCOL.md §5). */
 export function createRoutes(options: RoutesOptions): Handler {
-  const { bus, edge, authenticator, metrics, log } = options;
+  const { bus, edge, authenticator, metrics, clock, log } = options;
+  const tickets = createTickets(clock);
+  const stream = createStreamRoute({ bus, edge, tickets, clock, log, grantOf });
   const nobody: Grant = { identity: '', channels: [], commands: [], fields: 'redacted' };
 
   const find = (path: string): { readonly route: Route; readonly parameter: string } | undefined => {
@@ -118,6 +126,11 @@ export function createRoutes(options: RoutesOptions): Handler {
         return text(200, body, { 'content-type': contentType });
       },
     },
+    '/v1/stream': streamRoute,
+    '/v1/ticket': {
+      methods: ['POST'],
+      answer: (_request, _url, grant) => Promise.resolve(json(200, tickets.issue(grant))),
+    },
     '/v1/asyncapi.json': description(() => asyncApi(options)),
     '/v1/openapi.json': description(() => openApi(options)),
     '/v1/sessions': {
@@ -168,6 +181,7 @@ export function createRoutes(options: RoutesOptions): Handler {
         const allow = route.methods.join(', ');
         return problem(405, `${url.pathname} is served for ${allow}`, { headers: { allow } });
       }
+      if (route === streamRoute) return await stream(request, url, remoteAddress);
       const isOpen = route.open ?? false;
       if (isOpen === false || (isOpen === 'loopback' && !isLoopbackPeer(remoteAddress))) grant = await grantOf(headers);
       return await route.answer(request, url, grant, parameter);

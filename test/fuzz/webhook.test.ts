@@ -58,6 +58,7 @@ async function start(): Promise<Stage> {
     version: '0',
     metrics: { render: () => Promise.reject(new Error('not asked')), stop() {} },
     publicMetrics: false,
+    clock,
     transport: 'ws',
   });
   return {
