@@ -31,7 +31,7 @@ describe('the descriptions', () => {
     expect(document?.operations().length).toBe(
       Object.keys(METHOD_PARAMS).length + Object.keys(NOTIFICATIONS).length + 1,
     );
-  });
+  }, 60_000);
 
   test("OpenAPI is accepted by the specification's own schema", async () => {
     expect(await new Validator().validate(openApi(VERSION))).toEqual({ valid: true });
