@@ -7,6 +7,7 @@ import { DEFAULT_LIMITS, type Limits } from './edge/limits.js';
 import { SessionRelayError } from './errors.js';
 import { createEventLoopWatch, type EventLoopWatch } from './http/event-loop.js';
 import { startingHealth } from './http/health.js';
+import { createMetrics, type Metrics } from './http/metrics.js';
 import { problem } from './http/problem.js';
 import { limitRequests, type Requests } from './http/requests.js';
 import { createRoutes, SOCKET_PATH } from './http/routes.js';
@@ -42,6 +43,8 @@ export interface RelayOptions {
   readonly journal?: Journal;
   /** `uws` or `ws`, or a transport; default: uWebSockets.js where its binary loads. */
   readonly transport?: 'uws' | 'ws' | Transport;
+  /** `public`: `/metrics` is told to everybody; default: to loopback peers, and to others with a token. */
+  readonly metrics?: { readonly public?: boolean };
   /** How long `drain` may take; default 20 000. */
   readonly drainTimeoutMs?: number;
   /** Aborted while the relay still starts, it ends the start: `startRelay` rejects with `closed`. */
@@ -117,14 +120,17 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const bus = createLocalBus(hub);
   const edge = createEdge({ bus, authenticator, limits, clock, random, log, version: VERSION });
   const eventLoop = createEventLoopWatch(clock);
+  const about = { version: VERSION, transport: transport.kind };
+  const metrics = createMetrics({ bus, edge, eventLoop, clock, ...about });
+  const publicMetrics = options.metrics?.public ?? false;
   const requests = limitRequests(
-    createRoutes({ bus, edge, authenticator, eventLoop, log, version: VERSION, transport: transport.kind }),
+    createRoutes({ bus, edge, authenticator, eventLoop, metrics, publicMetrics, clock, log, ...about }),
     // Answers leave by real sockets, whatever the relay's own clock.
     systemClock,
   );
   serving = { upgrade: (request) => edge.upgrade(request), fetch: requests.fetch };
   const drainTimeoutMs = options.drainTimeoutMs ?? DRAIN_TIMEOUT_MS;
-  return running({ hub, edge, requests, eventLoop, listening, transport, drainTimeoutMs });
+  return running({ hub, edge, requests, eventLoop, metrics, listening, transport, drainTimeoutMs });
 }
 
 /** A start that hangs must not outlive whoever wants it to end. */
@@ -157,11 +163,12 @@ function running(parts: {
   readonly edge: Edge;
   readonly requests: Requests;
   readonly eventLoop: EventLoopWatch;
+  readonly metrics: Metrics;
   readonly listening: Listening;
   readonly transport: Transport;
   readonly drainTimeoutMs: number;
 }): Relay {
-  const { hub, edge, requests, eventLoop, listening, transport, drainTimeoutMs } = parts;
+  const { hub, edge, requests, eventLoop, metrics, listening, transport, drainTimeoutMs } = parts;
   let closing: Promise<Ending> | undefined;
   const close = (how: EndOptions): Promise<Ending> => {
     closing ??= (async () => {
@@ -170,6 +177,7 @@ function running(parts: {
       } finally {
         edge.close();
         eventLoop.stop();
+        metrics.stop();
         await within(systemClock, LAST_ANSWERS_MS, requests.idle());
         await listening.close();
       }

@@ -48,6 +48,8 @@ export interface Turn {
   /** Committed together or in the same turn; cursors ascend. May be empty where there are only pulses. */
   readonly events: readonly SessionEvent[];
   readonly pulses: readonly Pulse[];
+  /** When the oldest fact of it came, on the hub's monotonic clock. */
+  readonly receivedAt?: number;
 }
 
 export type Sight =
@@ -69,6 +71,8 @@ export interface JournalLag {
   readonly oldestMs: number;
   /** Facts. */
   readonly waiting: number;
+  /** What the events that are held take up, about. */
+  readonly bytes: number;
 }
 
 export interface StatesQuery {

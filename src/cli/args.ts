@@ -17,6 +17,9 @@ export interface CommandContext {
 export interface Output {
   write(text: string): unknown;
   readonly isTTY?: boolean | undefined;
+  /** The size of a terminal. */
+  readonly columns?: number | undefined;
+  readonly rows?: number | undefined;
 }
 
 /** One subcommand. Resolves with the exit code. */

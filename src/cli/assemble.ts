@@ -40,6 +40,7 @@ export async function startConfigured(
       limits: { ...limits, handshakeTimeoutMs: handshakeTimeout, stallMs: stall },
       journal: journalOf(config, log),
       ...(transport === 'auto' ? {} : { transport }),
+      metrics: config.metrics,
       drainTimeoutMs: config.drain.timeout,
       log,
     }),

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { messageOf } from '../errors.js';
-import { addressOf, matches } from '../model/subject.js';
+import { addressOf, hasSnapshot, matches } from '../model/subject.js';
 import { createRetry } from '../net/retry.js';
 import { systemClock } from '../net/timer.js';
 import { type Continuity, createContinuity } from './continuity.js';
@@ -21,6 +21,12 @@ export interface FollowOptions {
   readonly snapshot: boolean;
 }
 
+/**
+ * What the states that were told are worth. `behind`: a replay runs, they are not up to date yet; `blind`: the relay
+ * itself cannot follow; `unreachable`: there is no connection. Only `live` states may be believed (PROTOCOL.md §3).
+ */
+export type View = 'live' | 'behind' | 'blind' | 'unreachable';
+
 export interface FollowHandlers {
   /** One event as the relay sent it, once, also where several channels carry it; types that we do not know too. */
   event(event: RelayedEvent): void;
@@ -28,6 +34,8 @@ export interface FollowHandlers {
   state(state: unknown): void;
   /** Something that a person watching should read: gaps, reconnects, blindness. */
   note(text: string): void;
+  /** The view has changed; it begins `unreachable`. */
+  view?(view: View): void;
 }
 
 /** What every event has, of whatever version. */
@@ -94,6 +102,7 @@ export async function follow(options: FollowOptions, handlers: FollowHandlers): 
     });
     if (signal.aborted) break;
     if (ending.final || !everConnected) return ending.text;
+    handlers.view?.('unreachable');
     continuity.disconnected();
     retry.ended();
     const { delayMs } = retry.next(ending.retryAfterMs);
@@ -115,7 +124,17 @@ async function once(
   let resubscribes = 0;
   let retryAt: number | undefined;
   let over: Ending | undefined;
+  /** Channels that are not up to date yet, and those of them whose `caught_up` is still to come. */
+  const behind = new Set<string>();
+  const resumed = new Set<string>();
+  let blind = false;
+  const look = (): void => handlers.view?.(blind ? 'blind' : behind.size > 0 ? 'behind' : 'live');
 
+  const caughtUp = (channel: string): void => {
+    behind.delete(channel);
+    resumed.delete(channel);
+    look();
+  };
   const end = (ending: Ending): void => {
     over ??= ending;
     relay?.close();
@@ -124,12 +143,17 @@ async function once(
     const terms = asked.map((channel) => {
       continuity.asking(channel);
       const since = continuity.since(channel);
+      if (since !== undefined || (snapshot && hasSnapshot(channel))) behind.add(channel);
       return since === undefined ? channel : { channel, since };
     });
     await relay?.request('subscribe', { channels: terms, snapshot }, (reply) => {
       const parsed = subscribed.safeParse(reply);
       if (!parsed.success) return end({ text: 'the relay answered a subscription in a way unknown here', final: true });
-      for (const one of parsed.data.channels) continuity.subscribed(one.channel, one);
+      for (const one of parsed.data.channels) {
+        if (one.recovered && continuity.since(one.channel) !== undefined) resumed.add(one.channel);
+        continuity.subscribed(one.channel, one);
+      }
+      look();
     });
   };
   const resubscribe = (channel: string): void => {
@@ -166,17 +190,30 @@ async function once(
       case 'snapshot':
         return read(notices.snapshot, ({ channel, states, last, cursor }) => {
           for (const state of states) handlers.state(state);
-          if (last) continuity.snapshotEnded(channel, cursor);
+          if (!last) return;
+          continuity.snapshotEnded(channel, cursor);
+          // Behind the snapshot of a resumed channel comes its replay, whose end is said.
+          if (!resumed.has(channel)) caughtUp(channel);
         });
       case 'caught_up':
-        return read(notices.caught_up, ({ channel, cursor }) => continuity.caughtUp(channel, cursor));
+        return read(notices.caught_up, ({ channel, cursor }) => {
+          continuity.caughtUp(channel, cursor);
+          caughtUp(channel);
+        });
       case 'gap':
-        return read(notices.gap, ({ channel, from, to }) =>
-          handlers.note(`gap: ${channel}: events after ${from} up to ${to} are lost, the relay no longer holds them`),
-        );
+        return read(notices.gap, ({ channel, from, to }) => {
+          // What follows is a snapshot, whose end is the end of it, or `caught_up`.
+          resumed.delete(channel);
+          handlers.note(`gap: ${channel}: events after ${from} up to ${to} are lost, the relay no longer holds them`);
+        });
       case 'lag':
         return read(notices.lag, ({ since }) => {
           continuity.lagging(since);
+          for (const channel of Object.keys(since)) {
+            behind.add(channel);
+            resumed.add(channel);
+          }
+          look();
           handlers.note('too slow for the relay: it replays what was left behind');
         });
       case 'heartbeat':
@@ -188,11 +225,17 @@ async function once(
           end({ text: `the relay ended ${channel}: ${reason}`, final: true }),
         );
       case 'blind':
-        return read(notices.blind, ({ source }) =>
-          handlers.note(`blind: the relay cannot see ${source ?? 'its sessions'}: take every level for unknown`),
-        );
+        return read(notices.blind, ({ source }) => {
+          blind ||= source === undefined;
+          look();
+          handlers.note(`blind: the relay cannot see ${source ?? 'its sessions'}: take every level for unknown`);
+        });
       case 'sighted':
-        return read(notices.sighted, ({ source }) => handlers.note(`the relay sees ${source ?? 'its sessions'} again`));
+        return read(notices.sighted, ({ source }) => {
+          if (source === undefined) blind = false;
+          look();
+          handlers.note(`the relay sees ${source ?? 'its sessions'} again`);
+        });
       case 'draining':
         return read(notices.draining, ({ retryAfterMs }) => {
           retryAt = performance.now() + retryAfterMs;

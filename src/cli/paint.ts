@@ -32,6 +32,9 @@ const LEVEL_COLOURS: Readonly<Record<SafetyLevel, Colour>> = {
   unknown: 'magenta',
 };
 
+/** As PROTOCOL.md §3 orders the levels. */
+export const LEVELS_WORST_FIRST: readonly SafetyLevel[] = ['unsafe', 'unknown', 'at_risk', 'safe'];
+
 /** The colour of a level; the level's name is always printed too. */
 export function levelColour(level: SafetyLevel): Colour {
   return LEVEL_COLOURS[level];

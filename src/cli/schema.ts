@@ -181,6 +181,14 @@ export const relaySchema = z.strictObject({
   auth: auth.prefault({ mode: 'none' }),
   limits: limits.prefault({}),
   journal: journal.prefault({}),
+  metrics: z
+    .strictObject({
+      public: flag
+        .default(false)
+        .describe('Whether `/metrics` is told to everybody; otherwise to loopback peers, and to others with a token.'),
+    })
+    .prefault({})
+    .describe('What Prometheus asks.'),
   drain: z
     .strictObject({
       timeout: duration

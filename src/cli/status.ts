@@ -3,7 +3,7 @@ import { SessionRelayError } from '../errors.js';
 import { type SafetyLevel, SOURCE_TOKEN, safetyLevel } from '../model/event.js';
 import { type CommandContext, parseFlags, type Subcommand } from './args.js';
 import { askRelay, describeAnswer } from './ask-relay.js';
-import { levelColour, painter, printable } from './paint.js';
+import { LEVELS_WORST_FIRST, levelColour, painter, printable } from './paint.js';
 import { relayOrigin, tokenOf } from './relay-url.js';
 
 const PAGE = 1000;
@@ -34,8 +34,6 @@ interface Row {
   readonly reasons: readonly string[];
 }
 
-/** Worst first, as PROTOCOL.md §3 orders the levels. */
-const RANK: Readonly<Record<SafetyLevel, number>> = { unsafe: 0, unknown: 1, at_risk: 2, safe: 3 };
 const EXIT: Readonly<Record<SafetyLevel, number>> = { safe: 0, at_risk: 1, unknown: 1, unsafe: 2 };
 
 interface Asked {
@@ -61,7 +59,8 @@ export const statusCommand: Subcommand = {
     const states = await readStates(asked);
     const blind = await isBlind(asked);
     if (blind) context.stderr.write('session-relay: the relay is blind: every level is unknown\n');
-    const rows = rowsOf(states, blind).toSorted((a, b) => RANK[a.level] - RANK[b.level] || (a.key < b.key ? -1 : 1));
+    const rank = ({ level }: Row): number => LEVELS_WORST_FIRST.indexOf(level);
+    const rows = rowsOf(states, blind).toSorted((a, b) => rank(a) - rank(b) || (a.key < b.key ? -1 : 1));
     printTable(rows, context);
     // A relay that holds no session has not seen that anything is safe.
     return rows.length === 0 ? EXIT.unknown : Math.max(...rows.map(({ level }) => EXIT[level]));

@@ -1,21 +1,27 @@
-import { compareCursors, parseCursor } from '../model/cursor.js';
-import { safetyLevel, sessionEvent } from '../model/event.js';
-import { fold, isSessionState } from '../model/fold.js';
-import type { State } from '../model/session.js';
-import { state as stateSchema } from '../model/state-schema.js';
+import { parseCursor } from '../model/cursor.js';
+import { safetyLevel } from '../model/event.js';
 import { hasSnapshot, patternProblem } from '../model/subject.js';
+import type { Timer } from '../net/clock.js';
+import { systemClock } from '../net/timer.js';
 import { type CommandContext, parseFlags, type Subcommand, usageError } from './args.js';
-import { type FollowHandlers, follow, type RelayedEvent } from './follow.js';
+import { type FollowHandlers, follow, type RelayedEvent, type View } from './follow.js';
+import { createKnownStates } from './known-states.js';
 import { levelColour, type Paint, painter, printable } from './paint.js';
+import { createRate } from './rate.js';
 import { relayOrigin, tokenOf } from './relay-url.js';
+import { createScreen } from './screen.js';
+import { stateTable } from './state-table.js';
 
 const EXIT_UNREACHABLE = 3;
+/** The line below the events is written again so often. */
+const STATUS_EVERY_MS = 1_000;
+const CLEAR_LINE = '\r\u001b[K';
 
 export const tailCommand: Subcommand = {
   name: 'tail',
   usage: '[URL] [--channel P]… [--since C] [--states] [--json] [--token T]',
   summary:
-    'Watches a relay, resuming across reconnects: in colour on a terminal, one JSON line an event in a pipe. --states prints states as they change. Exit 3 when the relay cannot be asked.',
+    'Watches a relay, resuming across reconnects: in colour with counts and rates on a terminal, one JSON line an event in a pipe. --states is a live table of all sessions, unsafe first; in a pipe each state as it changes. Exit 3 when the relay cannot be asked.',
   async run(args, context) {
     const { values, positionals } = parseFlags(
       args,
@@ -41,73 +47,138 @@ export const tailCommand: Subcommand = {
       throw usageError(`--since ${values.since} is no cursor: <epoch>-<offset>`);
     }
     const json = values.json || context.stdout.isTTY !== true;
-    const ended = await follow(
-      {
-        origin: relayOrigin(positionals[0]),
-        token: tokenOf(values.token, context.env),
-        signal: context.signal,
-        channels,
-        ...(values.since === undefined ? {} : { since: values.since }),
-        snapshot: values.states,
-      },
-      values.states ? statePrinter(context, json) : eventPrinter(context, json),
-    );
-    if (ended === undefined) return 0;
-    noteTo(context)(ended);
-    return EXIT_UNREACHABLE;
+    const origin = relayOrigin(positionals[0]);
+    const printer = printerFor({ origin, json, states: values.states }, context);
+    try {
+      const ended = await follow(
+        {
+          origin,
+          token: tokenOf(values.token, context.env),
+          signal: context.signal,
+          channels,
+          ...(values.since === undefined ? {} : { since: values.since }),
+          snapshot: values.states,
+        },
+        printer,
+      );
+      printer.close();
+      if (ended === undefined) return 0;
+      noteTo(context)(ended);
+      return EXIT_UNREACHABLE;
+    } finally {
+      printer.close();
+    }
   },
 };
+
+/** What shows a tail; `close` gives the terminal back. */
+type Printer = FollowHandlers & { close(): void };
+
+function printerFor(
+  how: { readonly origin: string; readonly json: boolean; readonly states: boolean },
+  context: CommandContext,
+): Printer {
+  if (how.states) return how.json ? statePrinter(context) : stateScreen(how.origin, context);
+  return how.json ? eventPrinter(context) : eventView(context);
+}
 
 function noteTo({ stderr }: CommandContext): (text: string) => void {
   return (text) => void stderr.write(`session-relay: ${printable(text)}\n`);
 }
 
-function eventPrinter(context: CommandContext, json: boolean): FollowHandlers {
-  const paint = painter(context);
+function eventPrinter(context: CommandContext): Printer {
   return {
-    event: (event) => void context.stdout.write(`${json ? JSON.stringify(event) : eventLine(event, paint)}\n`),
+    event: (event) => void context.stdout.write(`${JSON.stringify(event)}\n`),
     state() {},
     note: noteTo(context),
+    close() {},
   };
 }
 
-/** States as snapshots give them and events change them; each is printed when it is another than the one before. */
-function statePrinter(context: CommandContext, json: boolean): FollowHandlers {
+/** A line an event, and below them one that says how many there were and what they are worth. */
+function eventView(context: CommandContext): Printer {
+  const { stdout } = context;
   const paint = painter(context);
-  const note = noteTo(context);
-  const states = new Map<string, State>();
-  let misread = false;
-  const misunderstood = (): void => {
-    if (!misread) note('the relay says what this version does not know: some states are not shown');
-    misread = true;
+  const rate = createRate(systemClock);
+  let view: View = 'unreachable';
+  let timer: Timer | undefined;
+  const status = (): string =>
+    paint(`${rate.total} events, ${rate.perSecond().toFixed(1)}/s, ${view}`.slice(0, stdout.columns ?? 80), 'gray');
+  const print = (line: string): void => void stdout.write(`${CLEAR_LINE}${line}\n${status()}`);
+  const tick = (): void => {
+    timer = systemClock.setTimer(() => {
+      stdout.write(`${CLEAR_LINE}${status()}`);
+      tick();
+    }, STATUS_EVERY_MS);
   };
-  const show = (state: State): void => {
-    if (json) context.stdout.write(`${JSON.stringify(state)}\n`);
-    else if (isSessionState(state)) context.stdout.write(`${stateLine(state, paint)}\n`);
-  };
+  tick();
   return {
-    event(relayed) {
-      const event = sessionEvent.safeParse(relayed);
-      if (!event.success) return misunderstood();
-      const before = states.get(event.data.subject);
-      const after = fold(before, event.data);
-      if (after === before) return;
-      if (after === undefined) {
-        states.delete(event.data.subject);
-        return;
-      }
-      states.set(after.key, after);
-      show(after);
+    event(event) {
+      rate.count();
+      print(eventLine(event, paint));
     },
-    state(relayed) {
-      const parsed = stateSchema.safeParse(relayed);
-      if (!parsed.success) return misunderstood();
-      const known = states.get(parsed.data.key);
-      if (known !== undefined && compareCursors(parsed.data.cursor, known.cursor) <= 0) return;
-      states.set(parsed.data.key, parsed.data);
-      show(parsed.data);
+    state() {},
+    note: (text) => print(paint(`session-relay: ${text}`, 'yellow')),
+    view(next) {
+      view = next;
+      stdout.write(`${CLEAR_LINE}${status()}`);
     },
-    note,
+    close() {
+      if (timer === undefined) return;
+      timer.cancel();
+      timer = undefined;
+      stdout.write(CLEAR_LINE);
+    },
+  };
+}
+
+const MISUNDERSTOOD = 'the relay says what this version does not know: some states are not shown';
+
+/** States as snapshots give them and events change them, as JSON lines: each when it is another than before. */
+function statePrinter(context: CommandContext): Printer {
+  const note = noteTo(context);
+  const known = createKnownStates({
+    changed: (_key, state) => {
+      if (state !== undefined) context.stdout.write(`${JSON.stringify(state)}\n`);
+    },
+    misunderstood: () => note(MISUNDERSTOOD),
+  });
+  return { event: known.event, state: known.state, note, close() {} };
+}
+
+/** All states as one live table on the whole screen. */
+function stateScreen(origin: string, context: CommandContext): Printer {
+  const paint = painter(context);
+  const rate = createRate(systemClock);
+  let view: View = 'unreachable';
+  let note: string | undefined;
+  const say = (text: string): void => {
+    note = text;
+    screen.changed();
+  };
+  const known = createKnownStates({ changed: () => screen.changed(), misunderstood: () => say(MISUNDERSTOOD) });
+  const screen = createScreen(context.stdout, systemClock, (size) =>
+    stateTable(
+      known.states.values(),
+      { ...size, origin, view, note, events: rate.total, perSecond: rate.perSecond(), now: systemClock.now() },
+      paint,
+    ),
+  );
+  return {
+    event(event) {
+      rate.count();
+      known.event(event);
+      screen.changed();
+    },
+    state: known.state,
+    note: say,
+    view(next) {
+      view = next;
+      // What was said of an outage is over with it.
+      if (next === 'live') note = undefined;
+      screen.changed();
+    },
+    close: () => screen.close(),
   };
 }
 
@@ -121,10 +192,4 @@ function eventLine({ time, subject, type, data }: RelayedEvent, paint: Paint): s
     .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
     .join(' ');
   return `${paint(time.slice(11), 'gray')} ${paint(subject, 'bold')} ${paint(type, colour)} ${paint(detail, 'gray')}`;
-}
-
-function stateLine(state: Extract<State, { readonly safety: unknown }>, paint: Paint): string {
-  const { level, reasons } = state.safety;
-  const status = `${state.status}${state.stale ? ' (stale)' : ''}`;
-  return `${paint(level.padEnd(7), levelColour(level))} ${paint(state.key, 'bold')} ${printable(status)} ${paint(reasons.join(' '), 'gray')}`;
 }

@@ -29,12 +29,17 @@ export function authorityProblem(
 ): string | undefined {
   const host = headers.host ?? '';
   if (authenticator.loopbackOnly) {
-    if (!isLoopbackName(hostOf(remoteAddress))) return 'without auth the relay serves loopback peers only';
+    if (!isLoopbackPeer(remoteAddress)) return 'without auth the relay serves loopback peers only';
     if (!isLoopbackName(host)) return 'without auth the relay answers to loopback names only';
   }
   const { origin } = headers;
   if (origin === undefined || limits.origins.includes(origin)) return undefined;
   return ownOrigin(origin, host) ? undefined : 'this origin is not allowed: name it in limits.origins';
+}
+
+/** Whether a peer is on this machine. */
+export function isLoopbackPeer(remoteAddress: string): boolean {
+  return isLoopbackName(hostOf(remoteAddress));
 }
 
 /**

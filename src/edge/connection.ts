@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import type { Bus } from '../bus/bus.js';
 import { messageOf, SessionRelayError } from '../errors.js';
 import { compareCursors } from '../model/cursor.js';
@@ -13,16 +13,15 @@ import { CLOSE, invalidParams, type WireError, wireError } from './errors.js';
 import { notification } from './frames.js';
 import { AUTH_TIMEOUT_MS, HEARTBEAT_MS, type Limits, MAX_PING_BYTES, TOKEN_WARNING_MS } from './limits.js';
 import { createOutbound } from './outbound.js';
+import { authParams, noParams, subscribeParams, unsubscribeParams } from './params.js';
 import { createPump } from './pump.js';
 import {
   commandParams,
-  cursor,
   eventsParams,
   forbiddenChannel,
   getEvents,
   getSessions,
   getSources,
-  pattern,
   runCommand,
   sessionsParams,
 } from './queries.js';
@@ -31,6 +30,7 @@ import type { Replay } from './replay.js';
 import { type Id, type Method, parseParams, readFrame } from './request.js';
 import type { States } from './states.js';
 import { createStatesSubscription } from './states-subscription.js';
+import { CLOSE_CODES, countCode, type EdgeStats } from './stats.js';
 import { createSubscription, type Outlet, type Subscription } from './subscription.js';
 import type { Wire, WireHandlers } from './wire.js';
 
@@ -38,6 +38,9 @@ import type { Wire, WireHandlers } from './wire.js';
 export interface Connection {
   readonly handlers: WireHandlers;
   readonly grant: () => Grant | undefined;
+  /** Whether it fell behind and is not live again on every channel. */
+  readonly isLagging: () => boolean;
+  readonly bufferedBytes: () => number;
   /** A notification to this subscriber alone. */
   notify(method: string, params: object): void;
   close(code: number, reason: string): void;
@@ -48,6 +51,7 @@ export interface ConnectionOptions {
   readonly grant: Grant | undefined;
   readonly bus: Bus;
   readonly replay: Replay;
+  readonly stats: EdgeStats;
   readonly states: States;
   readonly authenticator: Authenticator;
   readonly limits: Limits;
@@ -59,19 +63,8 @@ export interface ConnectionOptions {
   readonly closed: () => void;
 }
 
-const subscribeParams = z.strictObject({
-  channels: z.array(z.union([pattern, z.strictObject({ channel: pattern, since: cursor })])).min(1),
-  since: cursor.optional(),
-  snapshot: z.boolean().optional(),
-  pulses: z.boolean().default(false),
-  mode: z.enum(['events', 'states']).default('events'),
-});
-const unsubscribeParams = z.strictObject({ channels: z.array(pattern).min(1) });
-const authParams = z.strictObject({ token: z.string().min(1) });
-const noParams = z.strictObject({}).default({});
-
 export function createConnection(options: ConnectionOptions): Connection {
-  const { wire, bus, replay, states, authenticator, limits, clock, log } = options;
+  const { wire, bus, replay, stats, states, authenticator, limits, clock, log } = options;
   const { channels } = replay;
   const subscriptions = new Map<string, Subscription>();
   /** What each channel's `last` was when the subscriber was last told. */
@@ -81,6 +74,7 @@ export function createConnection(options: ConnectionOptions): Connection {
   let grant = options.grant;
   let tokenTimers: Timer[] = [];
   let over = false;
+  let fellBehind = false;
   /** A heartbeat found no room: it comes when there is some. */
   let owesHeartbeat = false;
   let pending = 0;
@@ -114,8 +108,8 @@ export function createConnection(options: ConnectionOptions): Connection {
     log.error('a subscription failed', { error: messageOf(thrown) });
     close(CLOSE.fault, 'a fault in the relay: connect again and resume');
   };
-  const outbound = createOutbound({ wire, limits, clock, log, close });
-  const pump = createPump({ rounds: replay.rounds, outbound, fail });
+  const outbound = createOutbound({ wire, limits, clock, log, stats, close });
+  const pump = createPump({ rounds: replay.rounds, outbound, stats, fail });
 
   const say = (message: object): void => void outbound.send([JSON.stringify({ jsonrpc: '2.0', ...message })]);
   const notify = (method: string, params: object): void => say({ method, params });
@@ -128,9 +122,11 @@ export function createConnection(options: ConnectionOptions): Connection {
   const outlet: Outlet = {
     ...outbound,
     pump,
+    stats,
     fail,
     grant: () => grant ?? NOBODY,
     fallBehind() {
+      fellBehind = true;
       for (const subscription of subscriptions.values()) subscription.fallBehind();
     },
   };
@@ -210,7 +206,10 @@ export function createConnection(options: ConnectionOptions): Connection {
           : createSubscription({ ...terms, replay });
       subscriptions.set(channel, subscription);
       toldLast.set(channel, subscription.group.last);
-      return { subscription, recovered: recovery.how !== 'gap' };
+      const recovered = recovery.how !== 'gap';
+      if (since !== undefined && recovered) stats.resumed++;
+      else if (since !== undefined) stats.unrecovered++;
+      return { subscription, recovered };
     });
     answer(id, {
       channels: begun.map(({ subscription: { channel, group }, recovered }) => ({
@@ -332,6 +331,11 @@ export function createConnection(options: ConnectionOptions): Connection {
 
   return {
     grant: () => grant,
+    isLagging() {
+      fellBehind &&= [...subscriptions.values()].some((subscription) => !subscription.isLive());
+      return fellBehind;
+    },
+    bufferedBytes: () => (over ? 0 : wire.buffered()),
     notify,
     close,
     handlers: {
@@ -345,8 +349,9 @@ export function createConnection(options: ConnectionOptions): Connection {
         pump.wake();
         if (owesHeartbeat && !over) beat();
       },
-      closed() {
+      closed(code) {
         if (!over) shut();
+        countCode(stats.closes, code, CLOSE_CODES);
         options.closed();
       },
     },

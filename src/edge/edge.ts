@@ -9,9 +9,12 @@ import { createBlindness } from './blindness.js';
 import { type Connection, createConnection } from './connection.js';
 import { CLOSE, PROBLEM_TYPE, problemBody } from './errors.js';
 import { createFarewell, type Farewell } from './farewell.js';
+import type { JournalPages } from './journal-pages.js';
 import { DEFAULT_LIMITS, type Limits } from './limits.js';
 import { createReplay, type ReplayCounts } from './replay.js';
+import { noPlace, type Spectator, type TakePlace } from './spectators.js';
 import { createStates } from './states.js';
+import { countCode, createEdgeStats, type EdgeStats, REFUSAL_STATUSES } from './stats.js';
 import type { UpgradeDecision, UpgradeRequest, Wire } from './wire.js';
 
 export interface EdgeOptions {
@@ -37,6 +40,14 @@ export interface Edge {
   /** What the hub says of itself: a blind one says since when, and why. */
   readonly sight: () => Sight;
   readonly counts: () => { readonly connections: number; readonly groups: number };
+  readonly stats: EdgeStats;
+  /** For one who follows over HTTP. */
+  readonly takePlace: TakePlace;
+  /** Up to where everything was published, and the journal's pages as all who replay read them. */
+  readonly position: () => string;
+  readonly journal: JournalPages;
+  /** Looks at every connection: for whoever asks now and then. */
+  readonly load: () => { readonly lagging: number; readonly bufferedBytes: number };
   readonly replayed: () => ReplayCounts;
 }
 
@@ -52,6 +63,7 @@ export function createEdge(options: EdgeOptions): Edge {
   const connections = new Set<Connection>();
   const perAddress = new Map<string, number>();
   const perIdentity = new Map<string, number>();
+  const stats = createEdgeStats();
   const timers = new Set<Timer>();
   let admitted = 0;
   let farewell: Farewell<Connection> | undefined;
@@ -65,6 +77,7 @@ export function createEdge(options: EdgeOptions): Edge {
     }, ms);
     timers.add(timer);
   };
+  const spectators = new Set<Spectator>();
   const everybody = (task: (connection: Connection) => void): void => {
     for (const connection of [...connections]) task(connection);
   };
@@ -73,37 +86,54 @@ export function createEdge(options: EdgeOptions): Edge {
     connection.close(CLOSE.fault, 'the relay cannot follow: connect again later');
   const goAway = (connection: Connection): void =>
     connection.close(CLOSE.goingAway, 'the relay is shutting down: connect again and resume');
+  const sendSpectatorsAway = (retryAfterMs: number): void => {
+    for (const spectator of [...spectators]) spectator.leave(retryAfterMs * (0.5 + random() / 2));
+  };
   const blindness = createBlindness({
     clock,
     first: { blind: false, cursor: bus.head() },
-    blind: (sinceMs) => everybody((connection) => connection.notify('blind', { sinceMs })),
-    sighted: (cursor) => everybody((connection) => connection.notify('sighted', { cursor })),
-    tooLong: () => everybody(endOfBlind),
+    blind(sinceMs) {
+      everybody((connection) => connection.notify('blind', { sinceMs }));
+      for (const spectator of spectators) spectator.blind(sinceMs);
+    },
+    sighted(cursor) {
+      everybody((connection) => connection.notify('sighted', { cursor }));
+      for (const spectator of spectators) spectator.sighted(cursor);
+    },
+    tooLong() {
+      everybody(endOfBlind);
+      sendSpectatorsAway(RETRY_AFTER_SECONDS * 1_000);
+    },
   });
   const sights = bus.sight$.subscribe((next) => {
     if (!next.blind) channels.advance(next.cursor);
     blindness.take(next);
+    for (const spectator of spectators) spectator.published();
   });
   const turns = bus.turns$.subscribe((turn) => {
     channels.publish(turn);
     states.publish(turn);
+    for (const spectator of spectators) spectator.published();
   });
 
   const refuse = (
     status: number,
     detail: string,
     headers: Readonly<Record<string, string>> = {},
-  ): Extract<UpgradeDecision, { readonly accept: false }> => ({
-    accept: false,
-    status,
-    body: problemBody(status, detail),
-    headers: {
-      'content-type': PROBLEM_TYPE,
-      'cache-control': 'no-store',
-      ...(status === 429 || status === 503 ? { 'retry-after': String(RETRY_AFTER_SECONDS) } : {}),
-      ...headers,
-    },
-  });
+  ): Extract<UpgradeDecision, { readonly accept: false }> => {
+    countCode(stats.refusals, status, REFUSAL_STATUSES);
+    return {
+      accept: false,
+      status,
+      body: problemBody(status, detail),
+      headers: {
+        'content-type': PROBLEM_TYPE,
+        'cache-control': 'no-store',
+        ...(status === 429 || status === 503 ? { 'retry-after': String(RETRY_AFTER_SECONDS) } : {}),
+        ...headers,
+      },
+    };
+  };
   const isFull = (counts: Map<string, number>, key: string, most: number): boolean =>
     most > 0 && (counts.get(key) ?? 0) >= most;
   const isIdentityFull = ({ identity }: Grant): boolean =>
@@ -147,16 +177,23 @@ export function createEdge(options: EdgeOptions): Edge {
     return take(request, grant);
   };
 
+  const countPlace = (remoteAddress: string): (() => void) => {
+    admitted++;
+    change(perAddress, remoteAddress, 1);
+    return () => {
+      admitted--;
+      change(perAddress, remoteAddress, -1);
+    };
+  };
+
   /** Counts it from here on, so that sockets that are still opening count too. */
   const take = (request: UpgradeRequest, grant: Grant | undefined): UpgradeDecision => {
     const { remoteAddress } = request;
-    admitted++;
-    change(perAddress, remoteAddress, 1);
+    const leavePlace = countPlace(remoteAddress);
     let identity = grant?.identity;
     if (identity !== undefined) change(perIdentity, identity, 1);
     const leave = (): void => {
-      admitted--;
-      change(perAddress, remoteAddress, -1);
+      leavePlace();
       if (identity !== undefined) change(perIdentity, identity, -1);
     };
     const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((one) => one.trim());
@@ -171,6 +208,7 @@ export function createEdge(options: EdgeOptions): Edge {
           bus,
           replay,
           states,
+          stats,
           authenticator,
           limits,
           clock,
@@ -212,6 +250,36 @@ export function createEdge(options: EdgeOptions): Edge {
     sight: () => blindness.sight,
     counts: () => ({ connections: connections.size, groups: channels.size + states.size }),
     replayed: () => replay.counts(),
+    position: channels.position,
+    journal: replay.journal,
+    takePlace({ remoteAddress, grant }, spectator) {
+      const refused = noRoom({ url: '', headers: {}, remoteAddress });
+      if (refused?.accept === false) throw noPlace(refused.status, RETRY_AFTER_SECONDS * 1_000);
+      if (isIdentityFull(grant)) throw noPlace(429, RETRY_AFTER_SECONDS * 1_000);
+      const leave = countPlace(remoteAddress);
+      change(perIdentity, grant.identity, 1);
+      spectators.add(spectator);
+      let given = false;
+      return {
+        give() {
+          if (given) return;
+          given = true;
+          spectators.delete(spectator);
+          change(perIdentity, grant.identity, -1);
+          leave();
+        },
+      };
+    },
+    stats,
+    load() {
+      let lagging = 0;
+      let bufferedBytes = 0;
+      for (const connection of connections) {
+        if (connection.isLagging()) lagging++;
+        bufferedBytes += connection.bufferedBytes();
+      }
+      return { lagging, bufferedBytes };
+    },
     drain({ timeoutMs }) {
       if (draining !== undefined) return draining;
       farewell = createFarewell({
@@ -221,6 +289,7 @@ export function createEdge(options: EdgeOptions): Edge {
         tell: (connection, retryAfterMs) => connection.notify('draining', { retryAfterMs }),
         close: goAway,
       });
+      sendSpectatorsAway(timeoutMs / 2);
       draining = farewell.begin(connections);
       return draining;
     },
@@ -228,6 +297,7 @@ export function createEdge(options: EdgeOptions): Edge {
       if (closed) return;
       closed = true;
       everybody(goAway);
+      sendSpectatorsAway(RETRY_AFTER_SECONDS * 1_000);
       turns.unsubscribe();
       sights.unsubscribe();
       blindness.stop();

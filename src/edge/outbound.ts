@@ -5,6 +5,7 @@ import { CLOSE } from './errors.js';
 import type { Frame } from './frames.js';
 import { HEARTBEAT_SHARE, LIVE_AGAIN_SHARE, type Limits, REPLAY_BYTES, REPLAY_SHARE, STREAM_SHARE } from './limits.js';
 import { createStallWatch } from './stall.js';
+import type { EdgeStats } from './stats.js';
 import { bytesOnWire, type SendOutcome, type Wire } from './wire.js';
 
 /**
@@ -48,6 +49,7 @@ export interface OutboundOptions {
   readonly limits: Pick<Limits, 'maxBufferedBytes' | 'stallMs'>;
   readonly clock: Clock;
   readonly log: Log;
+  readonly stats: Pick<EdgeStats, 'deliveries' | 'deliveredBytes'>;
   /** Ends the connection. */
   readonly close: (code: number, reason: string) => void;
 }
@@ -57,7 +59,7 @@ interface Waiting {
   readonly tell: (open: boolean) => void;
 }
 
-export function createOutbound({ wire, limits, clock, log, close }: OutboundOptions): Outbound {
+export function createOutbound({ wire, limits, clock, log, stats, close }: OutboundOptions): Outbound {
   const most = limits.maxBufferedBytes;
   const streamMost = Math.floor(most * STREAM_SHARE);
   const replayMost = Math.floor(streamMost * REPLAY_SHARE);
@@ -148,6 +150,8 @@ export function createOutbound({ wire, limits, clock, log, close }: OutboundOpti
       for (let left = most; left > 0; left -= written) {
         const [from, before] = [next, wire.buffered()];
         write(writeFrames, before, Math.min(left, streamMost - before), left === most);
+        stats.deliveries += next - from;
+        stats.deliveredBytes += written;
         if (next === from || next === all.length || ended('refused') || stopped) break;
       }
       frames = [];
@@ -160,6 +164,8 @@ export function createOutbound({ wire, limits, clock, log, close }: OutboundOpti
       next = from;
       first = head;
       write(writeFrames, before, Math.min(REPLAY_BYTES, replayMost - before), true);
+      stats.deliveries += next - from;
+      stats.deliveredBytes += written;
       frames = [];
       first = undefined;
       return next;

@@ -1,6 +1,7 @@
 import { notification } from './frames.js';
 import type { Outbound } from './outbound.js';
 import type { Rounds } from './rounds.js';
+import type { EdgeStats } from './stats.js';
 
 /**
  * What one part of a replay came to. `again`: something was done, and there may be more. `full`: the socket has no room
@@ -36,11 +37,12 @@ export interface Pump {
 export interface PumpOptions {
   readonly rounds: Rounds;
   readonly outbound: Pick<Outbound, 'offer'>;
+  readonly stats: Pick<EdgeStats, 'lags'>;
   /** A part failed: the connection must end. */
   readonly fail: (thrown: unknown) => void;
 }
 
-export function createPump({ rounds, outbound, fail }: PumpOptions): Pump {
+export function createPump({ rounds, outbound, stats, fail }: PumpOptions): Pump {
   let queue: Replayer[] = [];
   const untold = new Set<Replayer>();
   let stopped = false;
@@ -48,6 +50,7 @@ export function createPump({ rounds, outbound, fail }: PumpOptions): Pump {
   const tellLag = (): boolean => {
     const since = Object.fromEntries([...untold].map((one) => [one.channel, one.sent()]));
     if (!outbound.offer([notification('lag', { since })])) return false;
+    stats.lags++;
     for (const one of untold) one.toldOfLag();
     untold.clear();
     return true;

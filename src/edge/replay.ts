@@ -1,6 +1,6 @@
 import type { Bus } from '../bus/bus.js';
 import { type Channels, createChannels } from './channels.js';
-import { createJournalPages } from './journal-pages.js';
+import { createJournalPages, type JournalPages } from './journal-pages.js';
 import { REPLAY_CACHE_BYTES } from './limits.js';
 import { createLru } from './lru.js';
 import { createRounds, type Rounds } from './rounds.js';
@@ -10,6 +10,7 @@ import { createTapes, type Tapes } from './tapes.js';
 /** What all connections of one edge share: the live channels, what is replayed of them, and whose turn it is. */
 export interface Replay {
   readonly channels: Channels;
+  readonly journal: JournalPages;
   readonly tapes: Tapes;
   readonly snapshots: Snapshots;
   readonly rounds: Rounds;
@@ -41,6 +42,7 @@ export function createReplay({ bus, cacheBytes = REPLAY_CACHE_BYTES, defer }: Re
   const snapshots = createSnapshots({ bus, channels, lru });
   return {
     channels,
+    journal,
     tapes,
     snapshots,
     rounds: createRounds(defer),

@@ -10,6 +10,7 @@ import type { States } from './states.js';
 import { cutFrames, type Wanted } from './states-frames.js';
 import type { StatesMember } from './states-group.js';
 import { viewOf } from './states-view.js';
+import { countDelivery } from './stats.js';
 import type { Outlet, Subscription, SubscriptionOptions } from './subscription.js';
 
 /** More than any socket may leave unread: room for it is there once nothing waits. */
@@ -23,7 +24,7 @@ export interface StatesSubscriptionOptions extends Omit<SubscriptionOptions, 're
   readonly channels: Channels;
   readonly snapshots: Snapshots;
   readonly states: States;
-  readonly outlet: Pick<Outlet, 'grant' | 'send' | 'offer' | 'isIdle' | 'writable' | 'fail'>;
+  readonly outlet: Pick<Outlet, 'grant' | 'send' | 'offer' | 'isIdle' | 'stats' | 'writable' | 'fail'>;
 }
 
 /**
@@ -42,7 +43,11 @@ export function createStatesSubscription(options: StatesSubscriptionOptions): Su
   const isOver = (): boolean => phase === 'ended';
 
   const member: StatesMember = {
-    send: (frames) => outlet.send(frames),
+    send(frames) {
+      const sent = outlet.send(frames);
+      if (sent) for (const frame of frames) countDelivery(outlet.stats, Buffer.byteLength(frame));
+      return sent;
+    },
     isIdle: () => outlet.isIdle(),
     idle: () => outlet.writable(ALL_BYTES),
     moved(to) {
@@ -111,6 +116,7 @@ export function createStatesSubscription(options: StatesSubscriptionOptions): Su
   };
 
   const afterGap = async (): Promise<void> => {
+    outlet.stats.gaps++;
     const gap = (): string => notification('gap', { channel, from: cursor, to: group.last() });
     if (hasSnapshot(channel)) return (await sendInTurn(gap())) && !isOver() ? snapshot(false) : undefined;
     while (!isOver() && !catchUp(gap())) if (!(await outlet.writable(ALL_BYTES))) return undefined;

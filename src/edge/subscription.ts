@@ -10,12 +10,14 @@ import type { Pump, Replayer, Step } from './pump.js';
 import { type Recovery, resumeAfter } from './recovery.js';
 import type { Replay } from './replay.js';
 import type { ReadChunk } from './snapshots.js';
+import type { EdgeStats } from './stats.js';
 import type { Tape } from './tapes.js';
 
 /** What a subscription needs of its connection. */
 export interface Outlet extends Outbound {
   readonly grant: () => Grant;
   readonly pump: Pump;
+  readonly stats: EdgeStats;
   /** What is live cannot follow: every live channel of the connection is replayed from where it stands. */
   fallBehind(): void;
   /** Something failed that the subscriber cannot know of: the connection must end. */
@@ -134,6 +136,7 @@ export function createSubscription({ channel, recovery, pulses, replay, outlet }
     const gap = notification('gap', { channel, from: chain, to: group.last });
     if (hasSnapshot(channel)) {
       if (!outlet.offer([gap])) return 'full';
+      outlet.stats.gaps++;
       // The states take the place of what is missing, and what follows them is not a replay that ends.
       chain = group.last;
       at = channels.at();
@@ -142,6 +145,7 @@ export function createSubscription({ channel, recovery, pulses, replay, outlet }
       return 'again';
     }
     if (!outlet.offer([gap, notification('caught_up', { channel, cursor: group.last })])) return 'full';
+    outlet.stats.gaps++;
     goLive();
     return 'done';
   };
@@ -212,6 +216,7 @@ export function createSubscription({ channel, recovery, pulses, replay, outlet }
   const arrive = (): Step => {
     if (!outlet.isLow()) return 'full';
     if (announced && !outlet.offer([notification('caught_up', { channel, cursor: group.last })])) return 'full';
+    if (announced) outlet.stats.replays++;
     goLive();
     return 'done';
   };

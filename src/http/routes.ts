@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Bus } from '../bus/bus.js';
-import { authorityProblem, rebindingProblem, tokenOfHeaders } from '../edge/admission.js';
+import { authorityProblem, isLoopbackPeer, rebindingProblem, tokenOfHeaders } from '../edge/admission.js';
 import type { Authenticator } from '../edge/auth.js';
 import type { Edge } from '../edge/edge.js';
 import {
@@ -16,18 +16,28 @@ import { parseParams } from '../edge/request.js';
 import { asSessionRelayError, messageOf, SessionRelayError } from '../errors.js';
 import { isSessionState } from '../model/fold.js';
 import type { Grant } from '../model/grant.js';
-import { readJson } from '../model/json.js';
+import { type JsonObject, readJson } from '../model/json.js';
 import type { Safety, State } from '../model/session.js';
 import { decodeToken } from '../model/subject.js';
+import type { Clock } from '../net/clock.js';
 import type { Log } from '../net/log.js';
+import { asyncApi } from './descriptions/asyncapi.js';
+import { openApi } from './descriptions/openapi.js';
 import { type HealthOptions, livez, readyz } from './health.js';
 import { json, text } from './json.js';
+import type { Metrics } from './metrics.js';
 import { problem, problemOf } from './problem.js';
+import { createStreamRoute } from './stream-route.js';
+import { createTickets } from './tickets.js';
 
 export interface RoutesOptions extends HealthOptions {
   readonly bus: Bus;
   readonly edge: Edge;
   readonly authenticator: Authenticator;
+  readonly metrics: Metrics;
+  /** Whether `/metrics` is told to everybody, and not only to loopback peers and whoever shows a token. */
+  readonly publicMetrics: boolean;
+  readonly clock: Clock;
   readonly log: Log;
 }
 
@@ -37,17 +47,19 @@ export type Handler = (
   peer: { readonly remoteAddress: string; readonly signal: AbortSignal },
 ) => Promise<Response>;
 
-/** One path: which methods it serves, and whether it is served without credentials. */
+/** One path: which methods it serves, and to whom without credentials: everybody, or peers on this machine. */
 interface Route {
   readonly methods: readonly string[];
-  readonly open?: boolean;
+  readonly open?: true | 'loopback';
   /** Asked by address, from wherever the orchestrator is. */
   readonly isHealth?: boolean;
   answer(request: Request, url: URL, grant: Grant, parameter: string): Promise<Response>;
 }
 
 /** Parts of PROTOCOL.md §5 that this version does not have. */
-const NOT_YET = /^\/(v1\/(stream|ticket|asyncapi\.json|openapi\.json)|metrics)?$/;
+const NOT_YET = /^\/$/;
+/** Served by {@link createRoutes} itself: it has credentials of its own kind. */
+const streamRoute: Route = { methods: ['GET'], answer: () => Promise.reject(new Error('not served by itself')) };
 /** Where subscribers connect. */
 export const SOCKET_PATH = '/v1/ws';
 const NDJSON = 'application/x-ndjson';
@@ -55,7 +67,9 @@ const BLIND_SAFETY: Safety = { level: 'unknown', reasons: ['relay_blind'], notes
 
 /** The HTTP side of a relay (PROTOCOL.md §5). */
 export function createRoutes(options: RoutesOptions): Handler {
-  const { bus, edge, authenticator, log } = options;
+  const { bus, edge, authenticator, metrics, clock, log } = options;
+  const tickets = createTickets(clock);
+  const stream = createStreamRoute({ bus, edge, tickets, clock, log, grantOf });
   const nobody: Grant = { identity: '', channels: [], commands: [], fields: 'redacted' };
 
   const find = (path: string): { readonly route: Route; readonly parameter: string } | undefined => {
@@ -104,6 +118,21 @@ export function createRoutes(options: RoutesOptions): Handler {
       isHealth: true,
       answer: (_request, url) => readyz(options, url.searchParams.get('sources') === '1'),
     },
+    '/metrics': {
+      methods: ['GET', 'HEAD'],
+      open: options.publicMetrics ? true : 'loopback',
+      async answer() {
+        const { contentType, text: body } = await metrics.render();
+        return text(200, body, { 'content-type': contentType });
+      },
+    },
+    '/v1/stream': streamRoute,
+    '/v1/ticket': {
+      methods: ['POST'],
+      answer: (_request, _url, grant) => Promise.resolve(json(200, tickets.issue(grant))),
+    },
+    '/v1/asyncapi.json': description(() => asyncApi(options)),
+    '/v1/openapi.json': description(() => openApi(options)),
     '/v1/sessions': {
       methods: ['GET', 'HEAD'],
       async answer(request, url, grant) {
@@ -152,7 +181,9 @@ export function createRoutes(options: RoutesOptions): Handler {
         const allow = route.methods.join(', ');
         return problem(405, `${url.pathname} is served for ${allow}`, { headers: { allow } });
       }
-      if (route.open !== true) grant = await grantOf(headers);
+      if (route === streamRoute) return await stream(request, url, remoteAddress);
+      const isOpen = route.open ?? false;
+      if (isOpen === false || (isOpen === 'loopback' && !isLoopbackPeer(remoteAddress))) grant = await grantOf(headers);
       return await route.answer(request, url, grant, parameter);
     } catch (thrown) {
       if (asSessionRelayError(thrown).code === 'internal') log.error('a request failed', { error: messageOf(thrown) });
@@ -178,6 +209,19 @@ export function createRoutes(options: RoutesOptions): Handler {
     if (authenticator.anonymous !== undefined) return authenticator.anonymous;
     throw new SessionRelayError('unauthenticated', 'give a token: Authorization: Bearer …');
   }
+}
+
+/** Whoever writes a client needs it before there is a token: it holds nothing of this relay but its version. */
+function description(make: () => JsonObject): Route {
+  let made: JsonObject | undefined;
+  return {
+    methods: ['GET', 'HEAD'],
+    open: true,
+    answer() {
+      made ??= make();
+      return Promise.resolve(json(200, made, { 'cache-control': 'public, max-age=300' }));
+    },
+  };
 }
 
 function notFound(path: string): Response {

@@ -374,7 +374,7 @@ export function createHub(options: HubOptions): Hub {
       stopping ??= end(how, leaving !== undefined);
       return stopping;
     },
-    lag: () => intake.lag(),
+    lag: () => ({ ...intake.lag(), bytes: journal.bytes() }),
     head: () => head,
     states: () => ledger?.states() ?? NO_STATES,
     read: (after, limit) => journal.read(after, limit),

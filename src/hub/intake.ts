@@ -34,7 +34,7 @@ export interface Intake {
   /** Resolves when nothing waits and nothing is owed. */
   settled(): Promise<void>;
   /** What is not committed yet, and for how long the oldest of it waits. */
-  lag(): JournalLag;
+  lag(): Omit<JournalLag, 'bytes'>;
   /** Gives up on what is not committed yet; nothing is taken in afterwards. Idempotent. */
   abandon(): void;
 }
@@ -217,8 +217,9 @@ export function createIntake(options: IntakeOptions): Intake {
     const isEmpty = batch.events.length === 0 && batch.states.size === 0 && batch.memory === undefined;
     if (!isEmpty && !(await write(batch))) return false;
     book.committed();
+    const receivedAt = flight?.at;
     flight = undefined;
-    options.committed(turn);
+    options.committed(receivedAt === undefined ? turn : { ...turn, receivedAt });
     if (failing && closed === undefined && oldestMs() <= FOLLOWS_AGAIN_MS) {
       failing = false;
       options.sighted();

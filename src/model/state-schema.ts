@@ -15,7 +15,7 @@ const protectionStatus = z.enum(['armed', 'disarmed', 'unknown']);
 /** What names a moment that a state was entered, beside the moment. */
 const since = { at: timestamp };
 
-const sessionState = z.object({
+export const sessionState = z.object({
   ...base,
   attributes: z.record(z.string(), json),
   kind: sessionKind,
@@ -49,7 +49,7 @@ const sessionState = z.object({
   safety: z.object({ level: safetyLevel, reasons: z.array(z.string()), notes: z.array(z.string()) }),
 });
 
-const sourceState = z.object({
+export const sourceState = z.object({
   ...base,
   kind: z.literal('source'),
   attributes: z

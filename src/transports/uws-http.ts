@@ -109,6 +109,8 @@ function createExchange(response: HttpResponse, method: string): Exchange {
   /** Chunk by chunk, the next one only when the one before has gone down: an endless body costs one chunk. */
   const stream = async (answer: Response, body: ReadableStream<Uint8Array>): Promise<void> => {
     const reader = body.getReader();
+    // A body that is quiet for now would not be asked for more before long: it is told at once that nobody reads it.
+    gone.signal.addEventListener('abort', () => void reader.cancel().catch(() => undefined), { once: true });
     response.cork(() => begin(answer));
     try {
       for (;;) {

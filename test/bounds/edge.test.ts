@@ -126,7 +126,7 @@ test('upgrades being decided: they count as connections, so that tokens that tak
     turns$: NEVER,
     sight$: of({ blind: false, cursor: '1-0' } as const),
     head: () => '1-0',
-    lag: () => Promise.resolve({ oldestMs: 0, waiting: 0 }),
+    lag: () => Promise.resolve({ oldestMs: 0, waiting: 0, bytes: 0 }),
     states: () => Promise.reject(new Error('not asked')),
     events: () => Promise.reject(new Error('not asked')),
     holds: () => Promise.resolve(true),

@@ -68,6 +68,12 @@ async function subscribed(relay: TestRelay, groups: number): Promise<void> {
   }
 }
 
+/** What the screen shows now: the last drawing. */
+function screen(tail: CliRun): string {
+  const drawn = tail.stdout().split('\u001b[H').at(-1) ?? '';
+  return drawn.replaceAll('\u001b[K', '').replaceAll('\u001b[J', '').replaceAll('\r\n', '\n');
+}
+
 const lost = (session: string): Fact => ({
   source: 'main',
   session,
@@ -151,7 +157,12 @@ describe('tail prints', () => {
     await relay.settled();
     const tail = cli(['tail', relay.url, '--since', '0-0'], { isTTY: true, env: { NO_COLOR: '1' } });
     await tail.until(() => tail.stdout().includes('venue.degraded'));
-    const text = tail.lines().find((one) => one.includes('venue.degraded'));
+    // The line of counts below the events is all that is written over.
+    const text = tail
+      .lines()
+      .find((one) => one.includes('venue.degraded'))
+      ?.split('\r\u001b[K')
+      .at(-1);
     expect(text).toMatch(/^\d\d:\d\d:\d\d\.\d{3}Z deribit\.main\.- venue\.degraded .*what=btc_usd/);
     expect(text).toContain('reason=a\\u000ab');
   });
@@ -221,8 +232,31 @@ describe('tail --states', () => {
     relay.venue.open('a');
     await relay.settled();
     const tail = cli(['tail', relay.url, '--states'], { isTTY: true, env: { NO_COLOR: '1' } });
-    await tail.until(() => tail.lines().length > 0);
-    expect(tail.lines()).toEqual(['unknown deribit.main.a active unconfirmed']);
+    await tail.until(() => screen(tail).includes('live'));
+    expect(screen(tail)).toMatch(/^unknown +deribit\.main\.a +active +- +- +-\/- +unconfirmed$/m);
+    relay.venue.tell(lost('a'));
+    await tail.until(() => screen(tail).includes('lost'));
+    expect(screen(tail)).toMatch(/1 unsafe {2}0 unknown {2}0 at_risk {2}0 safe {2}2 events/);
+    tail.stop();
+    expect(await tail.code).toBe(0);
+    expect(tail.stdout().endsWith('\u001b[?1049l')).toBe(true);
+  });
+
+  test('an outage makes every level unknown on the screen, until the relay has caught up', async () => {
+    const relay = await startTestRelay('ws');
+    relay.venue.open('a');
+    await relay.settled();
+    const cable = await line(relay.url);
+    const tail = cli(['tail', cable.url, '--states'], { isTTY: true, env: { NO_COLOR: '1' } });
+    relay.venue.tell(lost('a'));
+    await tail.until(() => /^unsafe +deribit/m.test(screen(tail)));
+    cable.cut();
+    await tail.until(() => /^unknown +deribit\.main\.a .*was unsafe lost/m.test(screen(tail)));
+    expect(screen(tail)).toContain('UNREACHABLE');
+    expect(screen(tail)).toContain('the connection ended');
+    cable.mend();
+    await tail.until(() => /^unsafe +deribit/m.test(screen(tail)));
+    expect(screen(tail)).not.toContain('UNREACHABLE');
   });
 });
 

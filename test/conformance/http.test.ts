@@ -110,7 +110,7 @@ describe.each(TRANSPORTS)('HTTP over %s', (transport) => {
     ['/v1/events?since=now', 400],
     ['/v1/nothing', 404],
     ['/v1/ws', 426],
-    ['/v1/stream', 501],
+    ['/v1/stream', 400],
   ])('GET %s is %i, as problem+json', async (path, status) => {
     const { url } = await startTestRelay(transport);
     const answer = await fetch(`${url}${path}`);

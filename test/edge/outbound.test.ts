@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import type { Frame } from '../../src/edge/frames.js';
 import { STREAM_SHARE } from '../../src/edge/limits.js';
 import { createOutbound } from '../../src/edge/outbound.js';
+import { createEdgeStats } from '../../src/edge/stats.js';
 import { bytesOnWire, type SendOutcome, type Wire } from '../../src/edge/wire.js';
 import { silentLog } from '../../src/net/log.js';
 import { VirtualClock } from '../support/virtual-clock.js';
@@ -44,7 +45,14 @@ function setUp({ maxBufferedBytes = 1_000, stallMs = 30_000 } = {}) {
     closes.push(code);
     outbound.stop();
   };
-  const outbound = createOutbound({ wire, limits: { maxBufferedBytes, stallMs }, clock, log: silentLog, close });
+  const outbound = createOutbound({
+    wire,
+    limits: { maxBufferedBytes, stallMs },
+    clock,
+    log: silentLog,
+    stats: createEdgeStats(),
+    close,
+  });
   const read = (bytes: number): void => {
     state.buffered = Math.max(0, state.buffered - bytes);
     outbound.drained();

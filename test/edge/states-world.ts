@@ -6,6 +6,7 @@ import type { Recovery } from '../../src/edge/recovery.js';
 import { createSnapshots } from '../../src/edge/snapshots.js';
 import { createStates } from '../../src/edge/states.js';
 import { createStatesSubscription } from '../../src/edge/states-subscription.js';
+import { createEdgeStats } from '../../src/edge/stats.js';
 import type { Subscription } from '../../src/edge/subscription.js';
 import { compareCursors, formatCursor } from '../../src/model/cursor.js';
 import type { EventData, EventType, Pulse, SessionEvent } from '../../src/model/event.js';
@@ -115,7 +116,7 @@ export function createWorld() {
       return { events, cursor: events.at(-1)?.id ?? after, more, complete: offset >= faults.journalFrom };
     },
     holds: () => Promise.resolve(true),
-    lag: () => Promise.resolve({ oldestMs: 0, waiting: 0 }),
+    lag: () => Promise.resolve({ oldestMs: 0, waiting: 0, bytes: 0 }),
     sources: () => Promise.resolve([]),
     command: () => Promise.reject(new Error('not asked here')),
     webhook: () => Promise.reject(new Error('not asked here')),
@@ -221,6 +222,7 @@ export function createWorld() {
         grant: () => grant,
         send: write,
         offer: (texts) => room > 0 && write(texts),
+        stats: createEdgeStats(),
         isIdle: () => room > 0,
         writable: () => (room > 0 ? Promise.resolve(true) : new Promise((tell) => waiting.push(tell))),
         fail(thrown) {

@@ -4,6 +4,7 @@ import type { Bus } from '../../src/bus/bus.js';
 import { createPump } from '../../src/edge/pump.js';
 import type { Recovery } from '../../src/edge/recovery.js';
 import { createReplay } from '../../src/edge/replay.js';
+import { createEdgeStats } from '../../src/edge/stats.js';
 import { createSubscription, type Outlet, type Subscription } from '../../src/edge/subscription.js';
 import type { SessionEvent } from '../../src/model/event.js';
 import type { State } from '../../src/model/session.js';
@@ -52,7 +53,7 @@ function setUp({ cacheBytes }: { readonly cacheBytes?: number } = {}) {
       const events = journal.slice(Math.max(offset, state.dropped)).slice(0, limit);
       return { events, cursor: events.at(-1)?.id ?? after, more: false, complete: offset >= state.dropped };
     },
-    lag: () => Promise.resolve({ oldestMs: 0, waiting: 0 }),
+    lag: () => Promise.resolve({ oldestMs: 0, waiting: 0, bytes: 0 }),
     holds: () => Promise.resolve(true),
     sources: () => Promise.resolve([]),
     command: () => Promise.reject(new Error('not asked here')),
@@ -68,6 +69,7 @@ function setUp({ cacheBytes }: { readonly cacheBytes?: number } = {}) {
   };
   /** A socket that takes everything, or nothing. */
   const outlet: Outlet = {
+    stats: createEdgeStats(),
     grant: () => ({ identity: 'test', channels: ['>'], commands: [], fields: 'full' }),
     send: take,
     offer: (texts) => state.offers && take(texts),
@@ -89,7 +91,12 @@ function setUp({ cacheBytes }: { readonly cacheBytes?: number } = {}) {
     writable: () => Promise.resolve(true),
     drained() {},
     stop() {},
-    pump: createPump({ rounds: replay.rounds, outbound: { offer: (texts) => state.offers && take(texts) }, fail }),
+    pump: createPump({
+      stats: createEdgeStats(),
+      rounds: replay.rounds,
+      outbound: { offer: (texts) => state.offers && take(texts) },
+      fail,
+    }),
     fallBehind: () => {
       for (const subscription of subscriptions) subscription.fallBehind();
     },

@@ -49,7 +49,18 @@ async function start(): Promise<Stage> {
   const authenticator = await createAuthenticator({ mode: 'none' }, clock);
   const edge = createEdge({ bus, authenticator, limits: {}, clock, random, log, version: '0' });
   const eventLoop = { lateMs: () => 0 };
-  const fetch = createRoutes({ bus, edge, authenticator, eventLoop, log, version: '0', transport: 'ws' });
+  const fetch = createRoutes({
+    bus,
+    edge,
+    authenticator,
+    eventLoop,
+    log,
+    version: '0',
+    metrics: { render: () => Promise.reject(new Error('not asked')), stop() {} },
+    publicMetrics: false,
+    clock,
+    transport: 'ws',
+  });
   return {
     hub,
     fetch,

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { Bus, JournalLag, Sight } from '../../src/bus/bus.js';
 import type { Edge } from '../../src/edge/edge.js';
 import { DEFAULT_LIMITS } from '../../src/edge/limits.js';
+import { createEdgeStats } from '../../src/edge/stats.js';
 import { MAX_LATE_MS } from '../../src/http/event-loop.js';
 import { type HealthOptions, livez, MAX_JOURNAL_LAG_MS, readyz, startingHealth } from '../../src/http/health.js';
 
@@ -19,7 +20,7 @@ function health({ lag, sight, lateMs = 0, draining = false }: Situation): Health
     turns$: EMPTY,
     sight$: EMPTY,
     head: () => '1-0',
-    lag: () => Promise.resolve(lag ?? { oldestMs: 0, waiting: 0 }),
+    lag: () => Promise.resolve(lag ?? { oldestMs: 0, waiting: 0, bytes: 0 }),
     states: () => Promise.reject(new Error('not asked')),
     events: () => Promise.reject(new Error('not asked')),
     holds: () => Promise.resolve(true),
@@ -36,6 +37,11 @@ function health({ lag, sight, lateMs = 0, draining = false }: Situation): Health
     sight: () => sight ?? { blind: false, cursor: '1-0' },
     replayed: () => ({ rendered: 0, reads: 0, bytes: 0 }),
     counts: () => ({ connections: 0, groups: 0 }),
+    stats: createEdgeStats(),
+    takePlace: () => ({ give() {} }),
+    position: () => '1-0',
+    journal: { get: () => undefined, read: () => Promise.reject(new Error('not asked')), extend() {}, reads: 0 },
+    load: () => ({ lagging: 0, bufferedBytes: 0 }),
   };
   return { bus, edge, eventLoop: { lateMs: () => lateMs }, version: '0', transport: 'ws' };
 }
@@ -47,15 +53,15 @@ async function ready(situation: Situation) {
 
 describe('readyz', () => {
   test('tells how far event loop and journal are behind, also where both are well', async () => {
-    expect(await ready({ lateMs: 12, lag: { oldestMs: 34, waiting: 5 } })).toMatchObject([
+    expect(await ready({ lateMs: 12, lag: { oldestMs: 34, waiting: 5, bytes: 0 } })).toMatchObject([
       200,
       { status: 'ready', eventLoop: { lateMs: 12 }, journal: { lagMs: 34, waiting: 5 } },
     ]);
   });
 
   test('is red where the oldest fact waits longer than a second, whatever the hub says of itself', async () => {
-    expect((await ready({ lag: { oldestMs: MAX_JOURNAL_LAG_MS, waiting: 1 } }))[0]).toBe(200);
-    expect(await ready({ lag: { oldestMs: MAX_JOURNAL_LAG_MS + 1, waiting: 9 } })).toMatchObject([
+    expect((await ready({ lag: { oldestMs: MAX_JOURNAL_LAG_MS, waiting: 1, bytes: 0 } }))[0]).toBe(200);
+    expect(await ready({ lag: { oldestMs: MAX_JOURNAL_LAG_MS + 1, waiting: 9, bytes: 0 } })).toMatchObject([
       503,
       { status: 'not_ready', checks: { journal: 'behind by 1001 ms, 9 facts wait', blind: 'ok' } },
     ]);

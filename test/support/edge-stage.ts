@@ -5,6 +5,7 @@ import { createConnection } from '../../src/edge/connection.js';
 import { DEFAULT_LIMITS, type Limits } from '../../src/edge/limits.js';
 import { createReplay, type ReplayOptions } from '../../src/edge/replay.js';
 import { createStates } from '../../src/edge/states.js';
+import { createEdgeStats } from '../../src/edge/stats.js';
 import { bytesOnWire, type SendOutcome, type Wire, type WireHandlers } from '../../src/edge/wire.js';
 import type { Journal } from '../../src/hub/journal/journal.js';
 import { createMemoryJournal } from '../../src/hub/journal/memory.js';
@@ -218,7 +219,7 @@ export async function createEdgeStage(
       asked.events++;
       return journal.read(after, limit);
     },
-    lag: () => Promise.resolve({ oldestMs: 0, waiting: 0 }),
+    lag: () => Promise.resolve({ oldestMs: 0, waiting: 0, bytes: 0 }),
     holds: (cursor) => Promise.resolve(journal.holds(cursor)),
     sources: () => Promise.resolve([]),
     command: () => Promise.reject(new Error('not asked here')),
@@ -288,6 +289,7 @@ export async function createEdgeStage(
       limits,
       clock,
       log: silentLog,
+      stats: createEdgeStats(),
       server: 'test',
       identified: () => undefined,
       closed: () => undefined,

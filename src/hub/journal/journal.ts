@@ -22,6 +22,8 @@ export interface Journal {
   oldest(): string;
   /** Whether the journal can serve everything after `cursor`: its epoch is known and its offset lies within what is held. */
   holds(cursor: string): boolean;
+  /** What the events that are held take up, about; as `Retention.maxBytes` counts it. */
+  bytes(): number;
   /** Whether an event of this fact key is held. */
   hasKey(key: string): boolean;
   /** Drops what retention no longer keeps; states and memory stay. Resolves with the new `oldest`. */

@@ -169,6 +169,7 @@ export function createLmdbJournal(options: LmdbJournalOptions): Journal {
     },
     oldest: () => mustBeOpen().position.floor,
     holds: (cursor) => opened !== undefined && holdsCursor(opened.position, cursor),
+    bytes: () => opened?.bytes ?? 0,
     hasKey(key) {
       try {
         return mustBeOpen().file.keys.doesExist(nameKey(key));

@@ -146,6 +146,7 @@ export function createMemoryJournal(options: { readonly retention?: Retention } 
     head: () => formatCursor(epoch, offset),
     oldest: () => floor,
     holds,
+    bytes: () => bytes,
     hasKey: (key) => keys.has(key),
     truncate(nowMs) {
       let count = 0;

@@ -1,0 +1,87 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { SessionRelayError } from '../errors.js';
+import type { Grant } from '../model/grant.js';
+import type { Clock } from '../net/clock.js';
+
+/**
+ * Tickets (PROTOCOL.md §5): what a browser's EventSource shows in place of credentials, which it cannot send. One names
+ * one grant. It is known by its digest, in memory alone: a ticket in a proxy's log is worth nothing 60 s after its last
+ * stream has ended.
+ */
+export interface Tickets {
+  issue(grant: Grant): { readonly ticket: string; readonly redeemWithinMs: number };
+  /**
+   * The grant of a ticket, for a stream: the first within 30 s; again only to resume, within 60 s of the last end, and
+   * never beside another. Throws `unauthenticated`.
+   */
+  redeem(ticket: string, how: { readonly resumes: boolean }): Redeemed;
+}
+
+export interface Redeemed {
+  readonly grant: Grant;
+  /** The stream has ended. */
+  readonly release: () => void;
+}
+
+export const REDEEM_WITHIN_MS = 30_000;
+export const RECONNECT_WITHIN_MS = 60_000;
+/** Tickets at once; beyond it none is issued. */
+export const MAX_TICKETS = 10_000;
+const TICKET_BYTES = 32;
+
+interface Ticket {
+  readonly grant: Grant;
+  /** On the monotonic clock; `undefined` while a stream uses it. */
+  goodUntil: number | undefined;
+  redeemed: boolean;
+  /** Which use of it: a stream that was taken over has nothing to release. */
+  use: number;
+}
+
+export function createTickets(clock: Clock, random: (bytes: number) => Buffer = randomBytes): Tickets {
+  const tickets = new Map<string, Ticket>();
+  const digest = (ticket: string): string => createHash('sha256').update(ticket).digest('base64url');
+  const isOver = ({ grant, goodUntil }: Ticket): boolean =>
+    (goodUntil !== undefined && clock.monotonic() > goodUntil) ||
+    (grant.expiresAtMs !== undefined && clock.now() >= grant.expiresAtMs);
+  const sweep = (): void => {
+    for (const [name, ticket] of tickets) if (isOver(ticket)) tickets.delete(name);
+  };
+
+  return {
+    issue(grant) {
+      if (tickets.size >= MAX_TICKETS) sweep();
+      if (tickets.size >= MAX_TICKETS)
+        throw new SessionRelayError('rate_limited', 'too many tickets are open', {
+          data: { retryAfterMs: REDEEM_WITHIN_MS },
+        });
+      const ticket = random(TICKET_BYTES).toString('base64url');
+      tickets.set(digest(ticket), {
+        grant,
+        goodUntil: clock.monotonic() + REDEEM_WITHIN_MS,
+        redeemed: false,
+        use: 0,
+      });
+      return { ticket, redeemWithinMs: REDEEM_WITHIN_MS };
+    },
+    redeem(text, { resumes }) {
+      const name = digest(text);
+      const ticket = tickets.get(name);
+      if (ticket === undefined || isOver(ticket)) {
+        tickets.delete(name);
+        throw new SessionRelayError('unauthenticated', 'the ticket is not good, or not any more: ask for a new one');
+      }
+      if (ticket.redeemed && !resumes)
+        throw new SessionRelayError('unauthenticated', 'the ticket was redeemed: it is good for resuming only');
+      ticket.redeemed = true;
+      ticket.goodUntil = undefined;
+      const use = ++ticket.use;
+      return {
+        grant: ticket.grant,
+        release() {
+          if (ticket.use === use) ticket.goodUntil = clock.monotonic() + RECONNECT_WITHIN_MS;
+        },
+      };
+    },
+  };
+}
