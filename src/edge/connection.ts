@@ -108,7 +108,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     log.error('a subscription failed', { error: messageOf(thrown) });
     close(CLOSE.fault, 'a fault in the relay: connect again and resume');
   };
-  const outbound = createOutbound({ wire, limits, clock, log, stats, close });
+  const outbound = createOutbound({ wire, limits, clock, log, stats, left: () => pump.wake(), close });
   const pump = createPump({ rounds: replay.rounds, outbound, stats, fail });
 
   const say = (message: object): void => void outbound.send([JSON.stringify({ jsonrpc: '2.0', ...message })]);

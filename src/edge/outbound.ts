@@ -50,6 +50,11 @@ export interface OutboundOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly stats: Pick<EdgeStats, 'deliveries' | 'deliveredBytes'>;
+  /**
+   * Part of what waited has left together with a message of ours: no drain of the socket tells of that, and whoever
+   * waits for room would wait for ever.
+   */
+  readonly left?: () => void;
   /** Ends the connection. */
   readonly close: (code: number, reason: string) => void;
 }
@@ -59,7 +64,7 @@ interface Waiting {
   readonly tell: (open: boolean) => void;
 }
 
-export function createOutbound({ wire, limits, clock, log, stats, close }: OutboundOptions): Outbound {
+export function createOutbound({ wire, limits, clock, log, stats, left, close }: OutboundOptions): Outbound {
   const most = limits.maxBufferedBytes;
   const streamMost = Math.floor(most * STREAM_SHARE);
   const replayMost = Math.floor(streamMost * REPLAY_SHARE);
@@ -112,7 +117,12 @@ export function createOutbound({ wire, limits, clock, log, stats, close }: Outbo
     outcome = 'sent';
     try {
       wire.cork(task);
-      stall.sent(wire.buffered(), written);
+      const now = wire.buffered();
+      stall.sent(now, written);
+      if (now < before) {
+        tellWaiting(now);
+        left?.();
+      }
       if (ended('closed')) close(CLOSE.goingAway, 'the socket is gone');
     } catch (thrown) {
       log.error('a frame could not be sent', { error: messageOf(thrown) });
@@ -120,6 +130,15 @@ export function createOutbound({ wire, limits, clock, log, stats, close }: Outbo
     }
   };
   const isFree = (before: number, bytes: number, upTo: number): boolean => before === 0 || before + bytes <= upTo;
+  const tellWaiting = (now: number): void => {
+    if (waiting.length === 0) return;
+    const all = waiting;
+    waiting = [];
+    for (const one of all) {
+      if (isFree(now, one.bytes, streamMost)) one.tell(true);
+      else waiting.push(one);
+    }
+  };
   const sizeOf = (all: readonly string[]): number =>
     all.reduce((sum, text) => sum + bytesOnWire(Buffer.byteLength(text)), 0);
   /** All of them or none; there is room. */
@@ -193,13 +212,7 @@ export function createOutbound({ wire, limits, clock, log, stats, close }: Outbo
       if (stopped) return;
       const now = wire.buffered();
       stall.look(now);
-      const before = waiting;
-      if (before.length === 0) return;
-      waiting = [];
-      for (const one of before) {
-        if (isFree(now, one.bytes, streamMost)) one.tell(true);
-        else waiting.push(one);
-      }
+      tellWaiting(now);
     },
     stop() {
       if (stopped) return;

@@ -215,3 +215,19 @@ test('who waits for room is woken when there is some, and told when there never 
   expect(await never).toBe(false);
   expect(await outbound.writable(1)).toBe(false);
 });
+
+test('who waits for room is woken by a send that takes along what waited before it: nothing else tells of that', async () => {
+  const { outbound, state } = setUp({ maxBufferedBytes: 1_000 });
+  outbound.send(['x'.repeat(600)]);
+  let woken: boolean | undefined;
+  void outbound.writable(5_000).then((open) => {
+    woken = open;
+  });
+  outbound.send(['y']);
+  await Promise.resolve();
+  expect(woken).toBeUndefined();
+  state.leaves = state.buffered + bytesOnWire(1);
+  outbound.send(['z']);
+  await Promise.resolve();
+  expect([state.buffered, woken]).toEqual([0, true]);
+});

@@ -67,9 +67,10 @@ describe('safety$', () => {
     venue.say(opened('login'));
     await clock.advance(3_000);
     const seen = watch(live);
-    venue.say(fact('login', 'session.removed', {}));
+    venue.say(fact('login', 'session.closed', { by: 'venue' }), fact('login', 'session.removed', {}));
     await settle();
-    expect(seen.map(({ level }) => level)).toEqual(['safe', 'unknown']);
+    expect(seen.at(-1)?.level).toBe('unknown');
+    expect(live.state(KEY)).toBeUndefined();
     expect(ghost).toHaveLength(1);
   });
 
