@@ -107,7 +107,7 @@ test('what venues say on their way out is committed and told before they count a
   expect(world.take()).toEqual(['- link.down ws 1006 network', 'login session.stale link_down']);
   expect(world.state('login')).toMatchObject({ status: 'active', stale: true });
   expect((await world.hub.read('0-0', 1_000)).events).toEqual(world.events);
-  expect(world.hub.lag()).toEqual({ oldestMs: 0, waiting: 0, bytes: 0 });
+  expect(world.hub.lag()).toMatchObject({ oldestMs: 0, waiting: 0 });
   await ended(world);
   expect(world.hub.states().size).toBe(0);
 });
