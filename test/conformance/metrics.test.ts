@@ -70,7 +70,9 @@ describe.each(TRANSPORTS)('metrics over %s', (transport) => {
     expect(all.get('session_relay_ingest_to_send_seconds_count')).toBeGreaterThan(0);
     expect(all.get('session_relay_journal_bytes')).toBeGreaterThan(0);
     expect(
-      [...all.keys()].filter((name) => name.startsWith('session_relay_') && /deribit\.main|evicted|"a"|"b"|127\.0/.test(name)),
+      [...all.keys()].filter(
+        (name) => name.startsWith('session_relay_') && /deribit\.main|evicted|"a"|"b"|127\.0/.test(name),
+      ),
     ).toEqual([]);
     await one.close();
     await settled();
