@@ -1,5 +1,5 @@
 import { Subject } from 'rxjs';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { MAX_FACT_BYTES, MAX_TEXT_CHARACTERS, weigh } from '../../src/hub/fact-size.js';
 import { MAX_WEBHOOKS_WAITING } from '../../src/hub/hub.js';
@@ -15,6 +15,8 @@ import { type FakeVenue, fact, fakeVenue, opened } from '../support/fake-venue.j
 import { settle, VirtualClock } from '../support/virtual-clock.js';
 
 /** Each queue of the hub, driven to its bound by whoever can make it grow (ARCHITECTURE.md, "Every queue and its bound"). */
+/** Tens of thousands of facts are told in one test, on a machine that may be busy. */
+vi.setConfig({ testTimeout: 120_000 });
 const STEP = { step: 'x' } as const;
 
 function crowd(count: number, session = 'login'): readonly Fact[] {
