@@ -94,7 +94,11 @@ describe('what is wrong is said with its line and key', () => {
       `${SOURCES}listen:\n  port: 1\n  prot: 2\n`,
       'relay.yaml:5: listen.prot: is no key that is known here: did you mean port?',
     ],
-    ['an unknown section', `${SOURCES}notifications: {}\n`, 'relay.yaml:3: notifications: is no key that is known here'],
+    [
+      'an unknown section',
+      `${SOURCES}notifications: {}\n`,
+      'relay.yaml:3: notifications: is no key that is known here',
+    ],
     [
       'an unknown key of a source',
       'sources:\n  - venue: deribit\n    id: main\n    heartbeat_seconds: 30\n',
