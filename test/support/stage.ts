@@ -62,8 +62,8 @@ export interface StageOptions {
   readonly journal?: Journal;
 }
 
-/** Turns of the event loop without traffic after which nothing is on its way: a hop over loopback takes one or two. */
-const QUIET_TURNS = 12;
+/** Turns of the event loop without traffic after which nothing is on its way: a hop over loopback takes one or two, on a busy machine more. */
+const QUIET_TURNS = 40;
 
 export async function createStage(options: StageOptions): Promise<Stage> {
   const { seed = 1, journal = createMemoryJournal() } = options;
