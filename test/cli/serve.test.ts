@@ -8,6 +8,7 @@ import { stringify } from 'yaml';
 import { z } from 'zod';
 import { type Simulator, startDeribitSimulator, startTradernetSimulator } from '../../src/simulators/index.js';
 import { type CliRun, cli, endCliRuns } from '../support/cli-run.js';
+import { withSecretShown } from '../support/secrets.js';
 import { serveSocketIo2 } from '../support/socketio-2.js';
 import { connectSubscriber } from '../support/subscriber.js';
 
@@ -275,7 +276,8 @@ describe('serve on Tradernet', () => {
 describe('simulate', () => {
   test.each(['deribit', 'tradernet'])('%s prints one line, whose source serve takes as it is', async (venue) => {
     const simulate = cli(['simulate', venue, '--port', '0']);
-    await simulate.until(() => simulate.lines().length > 0);
+    // The simulator's own credentials, for whoever connects to it.
+    await withSecretShown(() => simulate.until(() => simulate.lines().length > 0));
     const { url, source } = z
       .object({ venue: z.literal(venue), url: z.string(), source: z.record(z.string(), z.unknown()) })
       .parse(JSON.parse(simulate.lines()[0] ?? ''));

@@ -40,6 +40,7 @@ export function cli(args: readonly string[], options: CliOptions = {}): CliRun {
   const output = (name: 'stdout' | 'stderr') => ({
     isTTY: options.isTTY,
     write(text: string): void {
+      globalThis.__secretSweep?.look(`the ${name} of the command line`, text);
       written[name] += text;
       look();
     },

@@ -183,6 +183,7 @@ export async function connectSubscriber(
     for (const check of [...waiting]) check();
   };
   socket.on('message', (bytes) => {
+    globalThis.__secretSweep?.look('a frame to a subscriber', String(bytes));
     const parsed = message.parse(JSON.parse(String(bytes)));
     messages.push(parsed);
     if (parsed.method === undefined) answered(parsed);

@@ -1,5 +1,6 @@
 import type { Random } from '../../net/clock.js';
 import { drawText, shuffled } from '../draw.js';
+import { issued } from '../issued.js';
 import type { Account } from './accounts.js';
 import { allowsAddress, type Granted, grantScopes } from './scopes.js';
 import { Refusal } from './wire.js';
@@ -110,7 +111,7 @@ export function createTokens(options: {
     if (known?.account === account) return known;
     if (known !== undefined) end(known);
     makeRoom();
-    const session = { name, sid: drawText(random, 24), account, usedAt: now(), expiresAt: now(), alive: true };
+    const session = { name, sid: issued(drawText(random, 24)), account, usedAt: now(), expiresAt: now(), alive: true };
     sessions.set(name, session);
     return session;
   };
@@ -121,7 +122,7 @@ export function createTokens(options: {
       session.usedAt = now();
       session.expiresAt = Math.max(session.expiresAt, expiresAt);
     }
-    const token = (): string => `${expiresAt}.${drawText(random, 8)}.${drawText(random, 64)}`;
+    const token = (): string => issued(`${expiresAt}.${drawText(random, 8)}.${drawText(random, 64)}`);
     const grant: Grant = {
       account,
       scopes: new Set(shuffled(random, granted.scopes)),

@@ -1,4 +1,5 @@
 import type { Clock, Random, Timer } from '../../net/clock.js';
+import { issued } from '../issued.js';
 import { drawHex } from './hex.js';
 
 /**
@@ -50,7 +51,7 @@ export function createSso(clock: Clock, random: Random, ended: () => void): Sso 
     expiresMs: () => TOKEN_FRESH_MS - Math.floor((clock.monotonic() - since) % (TOKEN_FRESH_MS - TOKEN_RENEWED_AT_MS)),
     logIn() {
       end?.cancel();
-      session = drawHex(random, SESSION_DIGITS);
+      session = issued(drawHex(random, SESSION_DIGITS));
       authTime = clock.now();
       since = clock.monotonic();
       end = clock.setTimer(() => sso.end('access_denied'), MAX_LIFE_MS);

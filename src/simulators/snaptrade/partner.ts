@@ -1,5 +1,6 @@
 import type { Random } from '../../net/clock.js';
 import { drawText } from '../draw.js';
+import { issued } from '../issued.js';
 
 /**
  * Made up: the only partner of this venue. Its key holds nothing that an `encodeURI` would change: the vendor's
@@ -28,6 +29,6 @@ export function createUsers(random: Random, count: number): readonly User[] {
   return Array.from({ length: count }, (_, index) => ({
     alias: `customer-${index + 1}`,
     userId: `SIMULATOR-CUSTOMER-${index + 1}`,
-    userSecret: `SIMULATOR-${drawText(random, SECRET_LENGTH)}`,
+    userSecret: issued(`SIMULATOR-${drawText(random, SECRET_LENGTH)}`),
   }));
 }

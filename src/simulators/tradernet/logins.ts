@@ -1,5 +1,6 @@
 import type { Clock, Random } from '../../net/clock.js';
 import { drawText } from '../draw.js';
+import { issued } from '../issued.js';
 
 /** The SIDs that the venue has given out. A SID is a login: it is neither a socket nor a security session. */
 export interface Logins {
@@ -26,7 +27,7 @@ export function createLogins(clock: Pick<Clock, 'now'>, random: Random): Logins 
   return {
     open({ rememberMe }) {
       purge();
-      const sid = drawText(random, SID_LENGTH);
+      const sid = issued(drawText(random, SID_LENGTH));
       expiresAt.set(sid, clock.now() + (rememberMe ? REMEMBERED_LIFE_MS : LIFE_MS));
       const [oldest] = expiresAt.keys();
       if (expiresAt.size > MAX_SIDS && oldest !== undefined) expiresAt.delete(oldest);
