@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createLocalBus } from '../../src/bus/local.js';
 import { createAuthenticator } from '../../src/edge/auth.js';
 import { createEdge } from '../../src/edge/edge.js';
+import { createMetrics } from '../../src/http/metrics.js';
 import { createRoutes, type Handler } from '../../src/http/routes.js';
 import { createHub, type Hub } from '../../src/hub/hub.js';
 import { createMemoryJournal } from '../../src/hub/journal/memory.js';
@@ -49,6 +50,7 @@ async function start(): Promise<Stage> {
   const authenticator = await createAuthenticator({ mode: 'none' }, clock);
   const edge = createEdge({ bus, authenticator, limits: {}, clock, random, log, version: '0' });
   const eventLoop = { lateMs: () => 0 };
+  const metrics = createMetrics({ bus, edge, eventLoop, clock, version: '0', transport: 'ws' });
   const fetch = createRoutes({
     bus,
     edge,
@@ -56,7 +58,7 @@ async function start(): Promise<Stage> {
     eventLoop,
     log,
     version: '0',
-    metrics: { render: () => Promise.resolve({ contentType: 'text/plain', text: '' }), stop() {} },
+    metrics,
     publicMetrics: false,
     clock,
     transport: 'ws',
@@ -67,6 +69,7 @@ async function start(): Promise<Stage> {
     clock,
     faults,
     async stop() {
+      metrics.stop();
       edge.close();
       let isOver = false;
       const stopping = hub.stop({ orders: 'leave' }).finally(() => {
@@ -96,7 +99,10 @@ afterAll(async () => {
 
 /** An answer as PROTOCOL.md §5 has it. */
 async function mustBeDocumented(answer: Response, statuses: readonly number[]): Promise<void> {
-  const text = await answer.text();
+  // A stream of events ends when its reader does.
+  const isStream = answer.headers.get('content-type') === 'text/event-stream';
+  const text = isStream ? '' : await answer.text();
+  if (isStream) await answer.body?.cancel();
   if (!statuses.includes(answer.status)) throw new Error(`${answer.status}: ${text.slice(0, 300)}`);
   if (answer.headers.get('access-control-allow-origin') !== null) throw new Error('a CORS header');
   if (answer.status < 400) return;
