@@ -122,7 +122,9 @@ function readDocument(text: string, file: string, env: LoadOptions['env']): Read
     const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true });
     if (document.errors.length > 0) {
       throw new ConfigError(
-        document.errors.map(({ message, pos }) => ({ file, line: lines.linePos(pos[0]).line, key: '', message })),
+        document.errors.map(({ message, pos }) => {
+          return { file, line: lines.linePos(pos[0]).line, key: '', message: withoutQuotes(message) };
+        }),
       );
     }
     substituteSecrets(document, { env, file }, (path, message) => {
@@ -135,8 +137,13 @@ function readDocument(text: string, file: string, env: LoadOptions['env']): Read
   } catch (thrown) {
     if (thrown instanceof ConfigError) throw thrown;
     // Aliases of nothing, or of too much; nesting beyond the stack.
-    throw new ConfigError([{ file, key: '', message: `cannot be read: ${messageOf(thrown)}` }]);
+    throw new ConfigError([{ file, key: '', message: `cannot be read: ${withoutQuotes(messageOf(thrown))}` }]);
   }
+}
+
+/** What the parser says, without what it quotes of the text: a credential may stand there. */
+function withoutQuotes(message: string): string {
+  return message.replace(/(?<=\S): .*$|["`'\\].*$/s, '').trim();
 }
 
 /** Each source is parsed by its venue's own schema, so that its problems name its own keys. */

@@ -5,7 +5,14 @@ export type Path = readonly (string | number)[];
 
 /** `sources[0].url` */
 export function keyOf(path: Path): string {
-  return path.map((part, index) => (typeof part === 'number' ? `[${part}]` : index === 0 ? part : `.${part}`)).join('');
+  return path
+    .map((part, index) => (typeof part === 'number' ? `[${part}]` : `${index === 0 ? '' : '.'}${nameOf(part)}`))
+    .join('');
+}
+
+/** What is written like no key is not repeated: with a colon or a quote too few a credential stands in its place. */
+function nameOf(part: string): string {
+  return /^[A-Za-z_][\w.-]{0,39}$/.test(part) ? part : '…';
 }
 
 /** Whether `outer` is `inner` or one of its parents. */

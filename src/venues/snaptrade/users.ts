@@ -86,7 +86,9 @@ function readUsers(text: string): readonly SnaptradeUser[] {
 function problemOf(thrown: unknown): string {
   if (thrown instanceof z.ZodError) {
     const [issue] = thrown.issues;
-    return `the file of users is not usable: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`;
+    // With a colon too few a secret is a part of a key.
+    const what = issue?.code === 'unrecognized_keys' ? 'a key that is not known' : (issue?.message ?? '');
+    return `the file of users is not usable: ${issue?.path.join('.') ?? ''}: ${what}`;
   }
   if (thrown instanceof Error && 'code' in thrown) {
     return `the file of users cannot be read: ${String(thrown.code)}`;

@@ -116,7 +116,12 @@ describe('the file of users', () => {
   });
 
   test('that cannot be read, or is none, is an error at the start that repeats no secret', () => {
-    for (const file of ['', '{', 'a: [', '[{"userId":"u","userSecret":"s-e-c-r-e-t","x":1}]', '{"users":3}']) {
+    const files = ['', '{', 'a: [', '[{"userId":"u","userSecret":"s-e-c-r-e-t","x":1}]', '{"users":3}'];
+    for (const file of [
+      ...files,
+      '- { userId: u, userSecret s-e-c-r-e-t: x }',
+      '- { userSecret: "s-e-c-r-e-t" "x" }',
+    ]) {
       let thrown: unknown;
       try {
         startVenue({ usersFile: 'users.json' }, [], { file, start: false });
