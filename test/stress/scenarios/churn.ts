@@ -17,7 +17,7 @@ const WARM_ROUNDS = 2;
 /** Subscribers come in rounds, stall, break off and leave: the relay holds no more after the last round than after the second. */
 export const churn: Scenario = {
   name: 'churn',
-  lane: 'heavy',
+  lane: 'load',
   boundSeconds: [120, 40],
   async run(stage) {
     const relay = await stage.relay({

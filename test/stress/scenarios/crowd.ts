@@ -25,7 +25,7 @@ const BITES = { how: 'byte', burst: 256, everyMs: 16 } as const;
 /** 200 subscribers on one relay, of which 20 stall, 20 read one byte at a time and 20 reconnect at random. */
 export const crowd: Scenario = {
   name: 'crowd',
-  lane: 'heavy',
+  lane: 'load',
   boundSeconds: [120, 40],
   async run(stage) {
     const of = (whole: number, short: number): number => stage.size(whole, short);
