@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { seededRandom } from '../../src/net/timer.js';
-import type { FactBatch } from '../../src/venues/venue.js';
+import type { FactBatch, VenueMemory } from '../../src/venues/venue.js';
 import { createFountain, type Fountain } from './fountain.js';
 
 /** Its own timers are Node's: they are driven here. */
@@ -11,7 +11,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-function started(options: { readonly rate?: number; readonly memory?: ReadonlyMap<string, never> } = {}): {
+function started(options: { readonly rate?: number; readonly memory?: VenueMemory } = {}): {
   readonly fountain: Fountain;
   readonly batches: FactBatch[];
 } {
@@ -63,7 +63,7 @@ describe('the fountain', () => {
   test('goes on with the next number after what its memory says, in the same batch as the facts', () => {
     const first = started();
     vi.advanceTimersByTime(1_000);
-    const memory = new Map(Object.entries(first.batches.at(-1)?.memory ?? {})) as ReadonlyMap<string, never>;
+    const memory = new Map(Object.entries(first.batches.at(-1)?.memory ?? {}));
     const last = numbersOf(first.batches, 's1').at(-1);
     const second = started({ memory });
     expect(second.batches[0]?.facts.map(({ type }) => type)).toContain('session.restored');
