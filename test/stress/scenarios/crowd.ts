@@ -15,8 +15,10 @@ const SESSIONS = 12;
 const HEAVY = 4;
 const PAD_BYTES = 24 * 1024;
 const RATE = 600;
-/** Some 16 MiB on a channel of everything, while the kernel takes up to 9 between two sockets. */
-const UNREAD_EVENTS = 2_000;
+/** Some 10 MiB on a channel of everything, while the kernel takes about 4 between two sockets that read little so far. */
+const UNREAD_EVENTS = 1_300;
+/** Those that stalled are replayed side by side. */
+const LEVEL_MS = 60_000;
 const FLOW_MS = 30_000;
 const TIMES_FASTER = 4;
 /** One byte at a time, faster than a thin session speaks on the whole and slower than it does at times. */
@@ -117,7 +119,7 @@ export const crowd: Scenario = {
     going = false;
     await Promise.all(moods);
     await relay.rate(0);
-    const verdict = await judge(stage, { relay, record, boundMs: 40_000, read: (of_) => readRemembered(relay, of_) });
+    const verdict = await judge(stage, { relay, record, boundMs: LEVEL_MS, read: (of_) => readRemembered(relay, of_) });
     const sum = (of_: readonly Subscriber[], what: string): number =>
       of_.reduce((total, { seen }) => total + (seen.get(what) ?? 0), 0);
     const lagged = sum(stallers, 'lag') + sum(stallers, 'close 4408');
