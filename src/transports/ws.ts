@@ -12,6 +12,11 @@ import { flatHeaders, refuseRequest, serve } from './ws-http.js';
 import { attachWsWire } from './ws-wire.js';
 
 const MAX_HEADER_BYTES = 16 * 1024;
+/**
+ * Connections that may wait to be accepted; the kernel takes less where `net.core.somaxconn` says so. Node's own 511
+ * overflows when thousands come back at once after a restart: a SYN that is dropped then is sent again after 1, 3, 7 … s.
+ */
+const BACKLOG = 4_096;
 const STALL_MS = 30_000;
 /** Sockets that are in their closing handshake get this long before they are torn down. */
 const LINGER_MS = 1_000;
@@ -137,7 +142,7 @@ async function listenOn(server: Server, host: string, port: number): Promise<num
         cause.code === 'EADDRINUSE' ? new SessionRelayError('port_in_use', portTaken(host, port), { cause }) : cause,
       );
     });
-    server.listen({ host, port, exclusive: true }, resolve);
+    server.listen({ host, port, exclusive: true, backlog: BACKLOG }, resolve);
   });
   const bound = server.address();
   return typeof bound === 'object' && bound !== null ? bound.port : port;

@@ -21,6 +21,8 @@ export interface Fountain extends Venue {
 
 /** Facts leave in bundles this often, as they do when a busy socket is read. */
 const TICK_MS = 10;
+/** A longer text of a fact is cut by the hub: what is padded more has several. */
+const PAD_TEXT = 'x'.repeat(2_000);
 /** Every so many batches the last fact is told a second time, which the journal must refuse, with a pulse. */
 const REPEAT_EVERY = 7;
 const numbers = z.record(z.string(), z.number()).catch({});
@@ -59,7 +61,7 @@ export function createFountain(options: {
     const session = sessions[index] ?? 's0';
     const n = (said.get(session) ?? 0) + 1;
     said.set(session, n);
-    const pad = index < options.padded ? { pad: 'x'.repeat(options.padBytes) } : {};
+    const pad = index < options.padded ? { pad: padOf(options.padBytes) } : {};
     return {
       source: FOUNTAIN_SOURCE,
       session,
@@ -126,4 +128,8 @@ export function createFountain(options: {
       return new Promise((resolve) => idle.push(resolve));
     },
   };
+}
+
+function padOf(bytes: number): readonly string[] {
+  return Array.from({ length: Math.ceil(bytes / PAD_TEXT.length) }, () => PAD_TEXT);
 }

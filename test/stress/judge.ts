@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { Broken, mustHold } from './broken.js';
 import { difference, hasCaughtUp } from './compare.js';
+import { REMEMBERED_PAGE } from './entry-options.js';
 import { asState, shownState } from './held-states.js';
 import { createJournalRecord, type JournalRecord, journaledEvent } from './record.js';
 import type { RelayProcess } from './relay-process.js';
@@ -57,8 +58,9 @@ export async function readJournal(relay: RelayProcess, record: JournalRecord, to
 export async function readRemembered(relay: RelayProcess, record: JournalRecord): Promise<void> {
   for (;;) {
     const { events } = await relay.remembered(record.length);
-    if (events.length === 0) return;
     for (const event of events) record.add(event);
+    // Up to where it was when it was asked: while events flow there is always more.
+    if (events.length < REMEMBERED_PAGE) return;
   }
 }
 

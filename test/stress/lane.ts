@@ -43,7 +43,10 @@ async function play(scenario: Scenario, index: number): Promise<void> {
     const outcome = await Promise.race([
       scenario.run(own),
       new Promise<never>((_resolve, reject) => {
-        late = setTimeout(() => reject(new Broken(`it is done within ${bound} s`)), bound * 1_000);
+        late = setTimeout(
+          () => reject(new Broken(`it is done within ${bound} s; waiting for: ${own.waitingFor()}`)),
+          bound * 1_000,
+        );
       }),
     ]);
     await tell({ said: 'row', row: row({ name, transport, seconds: seconds(), outcome }) });

@@ -137,6 +137,10 @@ export function openRaw(dial: Dial, handlers: CarrierHandlers, appetite: Appetit
       socket.resume();
     },
     close() {
+      if (reader === undefined) {
+        socket.destroy();
+        return;
+      }
       const status = Buffer.alloc(2);
       status.writeUInt16BE(1000);
       write('close', status);
@@ -144,7 +148,9 @@ export function openRaw(dial: Dial, handlers: CarrierHandlers, appetite: Appetit
     },
     reset() {
       end ??= { how: 'closed', code: 1006, reason: 'reset' };
-      socket.resetAndDestroy();
+      // Node would wait until a socket is connected before it resets it: for minutes, where nobody answers.
+      if (socket.connecting) socket.destroy();
+      else socket.resetAndDestroy();
     },
   };
 }

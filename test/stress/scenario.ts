@@ -2,10 +2,10 @@ import type { Verdict } from './judge.js';
 import type { Stage } from './stage.js';
 
 /**
- * Two lanes play at once, one process each: `heavy` scenarios use what a machine has, `light` ones mostly wait for
- * deadlines to run out.
+ * Lanes play at once, one process each: `load` uses what a machine has, `venues` mostly waits for deadlines to run
+ * out, `ends` for processes to start and for tokens to expire.
  */
-export const LANES = ['heavy', 'light'] as const;
+export const LANES = ['load', 'venues', 'ends'] as const;
 export type Lane = (typeof LANES)[number];
 
 /** One thing that is done to a relay, and what must hold while and after. */

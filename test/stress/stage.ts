@@ -33,6 +33,8 @@ export interface Stage {
   /** Looked at every few ms; a {@link Broken} that says what was waited for where it does not come. */
   until(condition: () => boolean | Promise<boolean>, what: string | (() => string), boundMs?: number): Promise<void>;
   pause(ms: number): Promise<void>;
+  /** What is waited for, or was last: where a scenario stands that takes too long. */
+  waitingFor(): string;
   /** Ends what was started, last first; never rejects. */
   close(): Promise<void>;
   /** Ends child processes and removes directories now, without waiting: for a run that is being ended itself. */
@@ -60,6 +62,7 @@ export function createStage(options: {
   const undo: (() => Promise<unknown>)[] = [];
   const subscribers: Subscriber[] = [];
   let ended = false;
+  let waitingFor = (): string => 'nothing yet';
 
   const spawned = (child: ChildProcess): void => {
     children.add(child);
@@ -127,14 +130,15 @@ export function createStage(options: {
     subscribers,
     async until(condition, what, boundMs = PATIENCE_MS) {
       const end = performance.now() + boundMs;
+      waitingFor = typeof what === 'string' ? () => what : what;
       while (!(await condition())) {
         if (ended) throw new Error('the scenario has ended');
-        if (performance.now() > end)
-          throw new Broken(`within ${boundMs} ms: ${typeof what === 'string' ? what : what()}`);
+        if (performance.now() > end) throw new Broken(`within ${boundMs} ms: ${waitingFor()}`);
         await sleep(LOOK_EVERY_MS);
       }
     },
     pause: (ms) => sleep(ms),
+    waitingFor: () => waitingFor(),
     async close() {
       ended = true;
       const left = Promise.all(subscribers.map((subscriber) => subscriber.stop()));

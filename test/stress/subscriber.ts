@@ -54,6 +54,8 @@ export interface SubscriberOptions {
 
 /** More say no more than the first ones do. */
 const MAX_PROBLEMS = 5;
+/** A connection that is not open by then is given up and tried again, as any client does: its SYN may be lost. */
+const OPEN_MS = 8_000;
 const OWN_CODES = [1000, 1006];
 
 const reply = z.looseObject({
@@ -79,6 +81,7 @@ export function startSubscriber(options: SubscriberOptions): Subscriber {
   const pending = new Map<number, (result: unknown) => void>();
   let carrier: Carrier | undefined;
   let waiting: NodeJS.Timeout | undefined;
+  let opening: NodeJS.Timeout | undefined;
   let welcomed = false;
   let requests = 0;
   let connects = 0;
@@ -192,6 +195,7 @@ export function startSubscriber(options: SubscriberOptions): Subscriber {
 
   const ended = (end: CarrierEnd): void => {
     carrier = undefined;
+    clearTimeout(opening);
     welcomed = false;
     pending.clear();
     for (const trail of trails.values()) trail.cut();
@@ -212,8 +216,10 @@ export function startSubscriber(options: SubscriberOptions): Subscriber {
     const to = await options.dial();
     if (stopped !== undefined || carrier !== undefined || waiting !== undefined) return;
     if (to === undefined) return;
+    opening = setTimeout(() => carrier?.reset(), OPEN_MS);
     carrier = options.open(to, {
       opened() {
+        clearTimeout(opening);
         connects++;
       },
       message(text) {

@@ -17,7 +17,7 @@ const JUMPS = [SECOND_MS, 60 * SECOND_MS, 3_600 * SECOND_MS, DAY_MS, 40 * DAY_MS
 /** The wall clock jumps while events flow, a second to weeks, both ways: deadlines and order do not notice. */
 export const clockJumps: Scenario = {
   name: 'clock-jumps',
-  lane: 'light',
+  lane: 'venues',
   boundSeconds: [120, 40],
   async run(stage) {
     const pace = { timesFaster: TIMES_FASTER, since: Date.now() };

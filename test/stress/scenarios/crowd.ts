@@ -2,7 +2,7 @@ import { mustHold } from '../broken.js';
 import { hasCaughtUp } from '../compare.js';
 import type { Draw } from '../draw.js';
 import { FOUNTAIN_SOURCE } from '../fountain.js';
-import { judge, readJournal } from '../judge.js';
+import { judge, readRemembered } from '../judge.js';
 import { openRaw } from '../raw-carrier.js';
 import { createJournalRecord } from '../record.js';
 import { drawnCarrier, drawnChannels } from '../roster.js';
@@ -11,12 +11,14 @@ import type { Stage } from '../stage.js';
 import type { Subscriber } from '../subscriber.js';
 
 const SESSIONS = 12;
-/** Two sessions are heavy, so that who stalls has more unread than the kernel takes between two sockets. */
-const HEAVY = 2;
-const PAD_BYTES = 48 * 1024;
+/** Four sessions are heavy, so that who stalls has more unread than the kernel takes between two sockets. */
+const HEAVY = 4;
+const PAD_BYTES = 24 * 1024;
 const RATE = 600;
-/** Some 16 MiB on a channel of everything, while the kernel takes up to 9 between two sockets. */
-const UNREAD_EVENTS = 2_000;
+/** Some 10 MiB on a channel of everything, while the kernel takes about 4 between two sockets that read little so far. */
+const UNREAD_EVENTS = 1_300;
+/** Those that stalled are replayed side by side. */
+const LEVEL_MS = 60_000;
 const FLOW_MS = 30_000;
 const TIMES_FASTER = 4;
 /** One byte at a time, faster than a thin session speaks on the whole and slower than it does at times. */
@@ -25,7 +27,7 @@ const BITES = { how: 'byte', burst: 256, everyMs: 16 } as const;
 /** 200 subscribers on one relay, of which 20 stall, 20 read one byte at a time and 20 reconnect at random. */
 export const crowd: Scenario = {
   name: 'crowd',
-  lane: 'heavy',
+  lane: 'load',
   boundSeconds: [120, 40],
   async run(stage) {
     const of = (whole: number, short: number): number => stage.size(whole, short);
@@ -35,6 +37,7 @@ export const crowd: Scenario = {
       fountain: { sessions: SESSIONS, rate: 0, padded: HEAVY, padBytes: PAD_BYTES },
       pace: { timesFaster: TIMES_FASTER, since: Date.now() },
       // As long as 30 s of stalling, in the relay's own time.
+      remembers: true,
       limits: { stallMs: 30_000 * TIMES_FASTER },
     });
     const near = { port: relay.port };
@@ -87,13 +90,13 @@ export const crowd: Scenario = {
     const rounds = of(2, 1);
     let going = true;
     const moods = leavers.map((one, index) => comesAndGoes(stage, one, stage.draw.fork(`mood ${index}`), () => going));
-    const record = createJournalRecord();
+    const record = createJournalRecord({ from: (await relay.remembered(0)).since });
     for (let round = 0; round < rounds; round++) {
       for (const one of stallers) one.pause();
       const enough = record.length + UNREAD_EVENTS;
       await stage.until(
         async () => {
-          await readJournal(relay, record);
+          await readRemembered(relay, record);
           return record.length >= enough;
         },
         'events flow',
@@ -101,7 +104,7 @@ export const crowd: Scenario = {
       );
       // A slow subscriber delays nobody: the others come up to the head while it still stalls.
       await relay.rate(0);
-      await readJournal(relay, record);
+      await readRemembered(relay, record);
       await stage.until(
         () =>
           others.every(({ trails }) =>
@@ -116,7 +119,7 @@ export const crowd: Scenario = {
     going = false;
     await Promise.all(moods);
     await relay.rate(0);
-    const verdict = await judge(stage, { relay, record, boundMs: 40_000 });
+    const verdict = await judge(stage, { relay, record, boundMs: LEVEL_MS, read: (of_) => readRemembered(relay, of_) });
     const sum = (of_: readonly Subscriber[], what: string): number =>
       of_.reduce((total, { seen }) => total + (seen.get(what) ?? 0), 0);
     const lagged = sum(stallers, 'lag') + sum(stallers, 'close 4408');

@@ -24,7 +24,7 @@ const ends = z.looseObject({ ended: z.array(z.looseObject({ cause: z.string() })
 /** `serve` is told to end while its venues speak and subscribers listen, and another takes its place on the same data. */
 export const drain: Scenario = {
   name: 'drain',
-  lane: 'light',
+  lane: 'ends',
   boundSeconds: [120, 40],
   async run(stage) {
     const venues = await startVenues(stage, { timesFaster: 1, since: Date.now() });

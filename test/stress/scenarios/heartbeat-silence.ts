@@ -17,7 +17,7 @@ const BACK = ['heartbeat.resumed', 'session.restored', 'session.opened'];
 /** A venue that stays connected and says nothing: told by the heartbeat alone, and never `safe` meanwhile. */
 export const heartbeatSilence: Scenario = {
   name: 'heartbeat-silence',
-  lane: 'light',
+  lane: 'venues',
   boundSeconds: [120, 40],
   async run(stage) {
     const pace = { timesFaster: TIMES_FASTER, since: Date.now() };
@@ -47,7 +47,7 @@ export const heartbeatSilence: Scenario = {
       await readJournal(relay, record);
       return record.count(type);
     };
-    const rounds = stage.size(6, 2);
+    const rounds = stage.size(6, 1);
     for (let round = 1; round <= rounds; round++) {
       const before = await count('link.up');
       // The line goes dead, or the venue itself says nothing more; TCP stays up both times.

@@ -27,7 +27,7 @@ const CHANNELS = ['>', 'deribit.load.>', '*.*.*.session.updated'] as const;
  */
 export const journalTruncated: Scenario = {
   name: 'journal-truncated',
-  lane: 'heavy',
+  lane: 'load',
   boundSeconds: [120, 40],
   async run(stage) {
     const relay = await stage.relay({

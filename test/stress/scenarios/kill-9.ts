@@ -13,7 +13,7 @@ const MiB = 1024 * 1024;
 /** The relay is killed with SIGKILL in a loop while events flow, and sometimes while it starts: nothing is lost or told twice. */
 export const kill9: Scenario = {
   name: 'kill-9',
-  lane: 'heavy',
+  lane: 'ends',
   boundSeconds: [120, 40],
   async run(stage) {
     const venues = await startVenues(stage, { timesFaster: 1, since: Date.now() }, ['deribit', 'tradernet']);

@@ -17,7 +17,7 @@ const ALL_LIVE_MS = 60_000;
 /** Thousands of subscribers lose their relay, wait for its restart, and all come back in the same moment. */
 export const reconnectStorm: Scenario = {
   name: 'reconnect-storm',
-  lane: 'heavy',
+  lane: 'load',
   boundSeconds: [120, 40],
   async run(stage) {
     const options: Omit<EntryInput, 'transport' | 'seed'> = {

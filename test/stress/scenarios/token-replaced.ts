@@ -13,7 +13,7 @@ const HOUR_MS = 3_600_000;
 /** Tokens are replaced on live sockets while events flow: no close, no hole; a narrower grant ends what it no longer covers. */
 export const tokenReplaced: Scenario = {
   name: 'token-replaced',
-  lane: 'light',
+  lane: 'ends',
   boundSeconds: [120, 40],
   async run(stage) {
     const issuer = createTokenIssuer();
@@ -49,7 +49,7 @@ export const tokenReplaced: Scenario = {
       replacing.push(replace());
     }
     await relay.rate(RATE);
-    await stage.pause(stage.size(9_000, 3_500) + LIFE_MS);
+    await stage.pause(LIFE_MS + stage.size(6_000, 1_000));
     going = false;
     await Promise.all(replacing);
     const reconnected = stage.subscribers.filter(({ connects }) => connects !== 1);

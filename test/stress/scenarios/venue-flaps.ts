@@ -17,7 +17,7 @@ const CHANNELS = ['>', 'deribit.>', '*.*.*.link.*', '*.*.*.session.*', 'traderne
 /** Every venue's line flaps 100 times: resets, closes, dead lines, refusals, at any moment of a login. */
 export const venueFlaps: Scenario = {
   name: 'venue-flaps',
-  lane: 'light',
+  lane: 'venues',
   boundSeconds: [120, 40],
   async run(stage) {
     const pace = { timesFaster: TIMES_FASTER, since: Date.now() };
