@@ -39,7 +39,7 @@ const isSession: Guard<Exclude<State, { readonly kind: 'source' }>> = shape(
     statusSince: shape({ at: string, cursor }),
     staleSince: shape({ at: string, reason: string }),
     heartbeat: shape({ intervalMs: either(number, nothing), missed: number }, { lastAt: string, rttMs: number }),
-    protection: shape({}, { connection: protection, account: protection, readAt: string }),
+    protection: shape({}, { connection: protection, account: protection, readAt: string, triggeredAt: string }),
   },
 );
 

@@ -220,10 +220,6 @@ describe.each(TRANSPORTS)('slow subscribers over %s', (transport) => {
     const hostile = await connect();
     const good = await connect();
     hostile.socket.pause();
-    let over = false;
-    void hostile.closed.then(() => {
-      over = true;
-    });
     const ask = { jsonrpc: '2.0', id: 1, method: 'get_events', params: { channel: UPDATES } };
     for (let asked = 0; asked < 400 && watched.closes[0] === undefined; asked++) {
       hostile.send(JSON.stringify(ask));
@@ -231,12 +227,11 @@ describe.each(TRANSPORTS)('slow subscribers over %s', (transport) => {
     }
     hostile.socket.resume();
     expect(await hostile.closed).toMatchObject({ code: 4408 });
-    expect(over).toBe(true);
     expect(Math.max(...watched.highest)).toBeLessThanOrEqual(MAX_BUFFERED);
     expect(good.losses).toEqual([]);
   }, 60_000);
 
-  test('a page of events and a page of sessions find room behind a stream that waits', async () => {
+  test('a page of events finds room behind a stream that waits', async () => {
     const watched = await watchTransport(transport);
     const relay = await startTestRelay(watched.transport);
     const { connect, venue, settled } = relay;
