@@ -125,6 +125,12 @@ export function createSnapshots({ bus, channels, lru }: SnapshotsOptions): Snaps
   };
 }
 
+/** One notification of a snapshot: PROTOCOL.md §4, `snapshot`. */
+export function snapshotFrame(channel: string, { states, next }: Chunk, cursor: string): string {
+  const params = `{"channel":${JSON.stringify(channel)},"states":${states},"last":${next === undefined},"cursor":"${cursor}"}`;
+  return `{"jsonrpc":"2.0","method":"snapshot","params":${params}}`;
+}
+
 /** Grants that show the same are one: their channels decide, and their fields. */
 function keyOf(channel: string, { channels, fields }: Grant, after: string | undefined): string {
   return `${channel} ${after ?? ''} ${fields} ${channels.join(' ')}`;

@@ -5,7 +5,7 @@ import { hasSnapshot } from '../model/subject.js';
 import type { Channels } from './channels.js';
 import { notification } from './frames.js';
 import { MAX_EVENTS_SCANNED, REPLAY_PAGE } from './limits.js';
-import type { Chunk, ReadChunk, Snapshots } from './snapshots.js';
+import { type Chunk, type ReadChunk, type Snapshots, snapshotFrame } from './snapshots.js';
 import type { States } from './states.js';
 import { cutFrames, type Wanted } from './states-frames.js';
 import type { StatesMember } from './states-group.js';
@@ -93,12 +93,11 @@ export function createStatesSubscription(options: StatesSubscriptionOptions): Su
     const atLeast = channels.position();
     let after: string | undefined;
     do {
-      const { states: table, count, next } = await chunkOf(after, atLeast);
-      const params = `{"channel":${JSON.stringify(channel)},"states":${table},"last":${next === undefined},"cursor":"${cursor}"}`;
-      const frame = `{"jsonrpc":"2.0","method":"snapshot","params":${params}}`;
+      const chunk = await chunkOf(after, atLeast);
+      const { count, next } = chunk;
       if (isOver()) return;
       const isWorth = count > 0 || next === undefined;
-      if ((isWorth && !(await sendInTurn(frame))) || isOver()) return;
+      if ((isWorth && !(await sendInTurn(snapshotFrame(channel, chunk, cursor)))) || isOver()) return;
       after = next;
     } while (after !== undefined);
     if ((caughtUp && !(await sendInTurn(notification('caught_up', { channel, cursor })))) || isOver()) return;

@@ -1,4 +1,4 @@
-import { type Cursor, formatCursor, orderOf, parseCursor } from '../model/cursor.js';
+import { type Cursor, compareCursors, formatCursor, orderOf, parseCursor } from '../model/cursor.js';
 import type { Grant } from '../model/grant.js';
 import { hasSnapshot } from '../model/subject.js';
 import type { ChannelGroup, Member } from './channels.js';
@@ -9,7 +9,7 @@ import type { Outbound } from './outbound.js';
 import type { Pump, Replayer, Step } from './pump.js';
 import { type Recovery, resumeAfter } from './recovery.js';
 import type { Replay } from './replay.js';
-import type { ReadChunk } from './snapshots.js';
+import { type ReadChunk, snapshotFrame } from './snapshots.js';
 import type { EdgeStats } from './stats.js';
 import type { Tape } from './tapes.js';
 
@@ -108,7 +108,12 @@ export function createSubscription({ channel, recovery, pulses, replay, outlet }
   const beginStates = (): void => {
     phase = 'states';
     after = undefined;
-    atLeast = channels.position();
+    requireStates();
+  };
+  /** What was resumed with may be ahead of the stream: the states must cover it, since nothing up to it is replayed. */
+  const requireStates = (): void => {
+    const position = channels.position();
+    atLeast = compareCursors(chain, position) > 0 ? chain : position;
   };
   /** Resolves what a step waits for; the step after that uses it. */
   const waitFor = <T>(task: Promise<T>, use: (found: T) => void): Step => {
@@ -151,10 +156,7 @@ export function createSubscription({ channel, recovery, pulses, replay, outlet }
   };
 
   /** A cursor may come from an answer that was read ahead of the stream: what it covers is not told again. */
-  const waitForStream = (): Step =>
-    waitFor(channels.reached(formatCursor(at.epoch, at.offset)), () => {
-      atLeast = channels.position();
-    });
+  const waitForStream = (): Step => waitFor(channels.reached(formatCursor(at.epoch, at.offset)), requireStates);
 
   const stepStates = (): Step => {
     if (orderOf(at, channels.at()) > 0) return waitForStream();
@@ -165,11 +167,9 @@ export function createSubscription({ channel, recovery, pulses, replay, outlet }
       return waitFor(taken.chunk, (found) => {
         chunk = found;
       });
-    const { states, count, next } = taken.chunk;
+    const { count, next } = taken.chunk;
     if (count > 0 || next === undefined) {
-      const name = JSON.stringify(channel);
-      const params = `{"channel":${name},"states":${states},"last":${next === undefined},"cursor":"${chain}"}`;
-      const frame = `{"jsonrpc":"2.0","method":"snapshot","params":${params}}`;
+      const frame = snapshotFrame(channel, taken.chunk, chain);
       if (!outlet.offer([frame])) return full(Buffer.byteLength(frame));
     }
     needs = 1;

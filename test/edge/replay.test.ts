@@ -138,6 +138,27 @@ describe('a crowd', () => {
   });
 });
 
+test('a snapshot with a cursor that the stream has not reached covers it, though older states are still kept', async () => {
+  const states: State[] = [];
+  const stage = await createEdgeStage({ states: () => states });
+  const first = listen(stage);
+  subscribe(first, { channels: ['>'] });
+  await readAll(stage, [first]);
+  stage.append(updates(1));
+  states.push({ key: 'deribit.main.s0', cursor: '1-1', attributes: {} } as unknown as State);
+  const snapshots: string[] = [];
+  const wire = stage.connect(Number.MAX_SAFE_INTEGER, (text) => {
+    if (text.includes('"method":"snapshot"')) snapshots.push(text);
+  });
+  subscribe({ wire }, { channels: [{ channel: '>', since: '1-1' }], snapshot: true });
+  // The stream comes there before the first step towards the snapshot.
+  for (let turn = 0; turn < 12; turn++) await Promise.resolve();
+  stage.publish();
+  await stage.settle();
+  wire.read(Number.MAX_SAFE_INTEGER);
+  expect(snapshots).toEqual([expect.stringContaining('"key":"deribit.main.s0"')]);
+});
+
 test('a burst of 20,000 events in one turn reaches 1,000 subscribers and is rendered once a channel', async () => {
   const stage = await createEdgeStage();
   const channels = ['>', UPDATES];
