@@ -1,8 +1,9 @@
 // Builds dist/ from scratch: the relay, the client and the command with tsc, the page with Vite.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, rmSync } from 'node:fs';
+import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { build } from 'vite';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -18,6 +19,7 @@ if (error !== undefined) throw error;
 if (status !== 0) process.exit(status ?? 1);
 chmodSync(join(root, 'dist', 'cli', 'main.js'), 0o755);
 
+const page = join(root, 'dist', 'dashboard');
 await build({
   configFile: false,
   envDir: false,
@@ -30,7 +32,7 @@ await build({
   // rxjs in the syntax of today's browsers, and not in that of 2011, which needs tslib beside it.
   resolve: { conditions: ['es2015', 'module', 'browser', 'production'] },
   build: {
-    outDir: join(root, 'dist', 'dashboard'),
+    outDir: page,
     emptyOutDir: true,
     target: 'es2022',
     sourcemap: false,
@@ -42,3 +44,12 @@ await build({
     reportCompressedSize: false,
   },
 });
+
+// Compressed here and once, as well as it can be: the relay only picks what a browser takes.
+const files = readdirSync(page, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+for (const { parentPath, name } of files) {
+  const path = join(parentPath, name);
+  const plain = readFileSync(path);
+  writeFileSync(`${path}.br`, brotliCompressSync(plain));
+  writeFileSync(`${path}.gz`, gzipSync(plain, { level: 9 }));
+}
