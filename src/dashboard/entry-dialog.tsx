@@ -1,0 +1,58 @@
+import { Modal } from './modal.js';
+import type { Entry } from './timeline.js';
+
+/** One entry of the timeline with all that it holds. */
+export function EntryDialog({
+  entry,
+  onClose,
+  onSession,
+}: {
+  readonly entry: Entry;
+  readonly onClose: () => void;
+  /** `undefined`: the session is not in the list. */
+  readonly onSession: ((key: string) => void) | undefined;
+}) {
+  const shown = entry.kind === 'event' ? entry.event : entry.detail;
+  const title = entry.kind === 'event' ? entry.event.type : TITLES[entry.mark];
+  return (
+    <Modal label={`Event ${title}`} onClose={onClose}>
+      <h2>{title}</h2>
+      <p>{entry.words}</p>
+      <dl class="facts">
+        <dt>Told at</dt>
+        <dd>{new Date(entry.atMs).toISOString()}</dd>
+        {entry.kind === 'event' && (
+          <>
+            <dt>Session</dt>
+            <dd>{entry.event.subject}</dd>
+            <dt>Cursor</dt>
+            <dd>{entry.event.id}</dd>
+          </>
+        )}
+      </dl>
+      {/* Long events scroll, also by the keyboard. */}
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls has to be reached by the keyboard */}
+      <pre class="json" tabIndex={0} role="region" aria-label="Event as JSON">
+        {JSON.stringify(shown, null, 2)}
+      </pre>
+      <div class="buttons">
+        {entry.kind === 'event' && onSession !== undefined && (
+          <button type="button" onClick={() => onSession(entry.event.subject)}>
+            Show session
+          </button>
+        )}
+        <button type="button" onClick={onClose}>
+          Close
+        </button>
+      </div>
+    </Modal>
+  );
+}
+
+const TITLES = {
+  gap: 'Events are missing',
+  restart: 'The relay restarted',
+  outage: 'Not known to be true',
+  back: 'Live again',
+  note: 'Note',
+} as const;

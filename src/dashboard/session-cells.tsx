@@ -1,0 +1,127 @@
+import { isSessionState, type SessionEvent, type SessionState } from '../client/index.js';
+import { Badge } from './badge.js';
+import { eventWords } from './event-words.js';
+import type { Row } from './order.js';
+import { ProtectionChips } from './protection.js';
+import { reasonWords } from './reasons.js';
+import type { Samples } from './round-trips.js';
+import { Sparkline } from './sparkline.js';
+import { ago, countdown, milliseconds } from './times.js';
+import { Cell } from './virtual-grid.js';
+
+export const SESSION_COLUMNS = [
+  { name: 'Safety', className: 'c-safety' },
+  { name: 'Session', className: 'c-session' },
+  { name: 'State', className: 'c-state' },
+  { name: 'Why', className: 'c-why' },
+  { name: 'Expires in', className: 'c-expires' },
+  { name: 'Round trip', className: 'c-rtt' },
+  { name: 'Protection', className: 'c-protection' },
+  { name: 'Last event', className: 'c-event' },
+] as const;
+
+export interface SessionCellsProps {
+  readonly row: Row;
+  readonly lastEvent: SessionEvent | undefined;
+  readonly samples: Samples;
+  /** The relay's time. */
+  readonly now: number;
+}
+
+export function SessionCells({ row, lastEvent, samples, now }: SessionCellsProps) {
+  const { state, safety } = row;
+  const session = isSessionState(state) ? state : undefined;
+  return (
+    <>
+      <Cell className="c-safety">
+        <Badge level={safety.level} />
+      </Cell>
+      <Cell className="c-session">
+        <span class="name">
+          <span class="venue">{state.venue}</span> <span class="source">{state.source}</span>{' '}
+          <strong>{session === undefined ? 'source' : state.session}</strong>
+        </span>
+        <span class="sub">{session === undefined ? 'no session yet' : kindWords(session)}</span>
+      </Cell>
+      <Cell className="c-state">
+        {session === undefined ? <span class="dim">no session</span> : <Status state={session} now={now} />}
+      </Cell>
+      <Cell className="c-why">
+        <Reasons row={row} />
+      </Cell>
+      <Cell className="c-expires">{session === undefined ? null : <Expiry state={session} now={now} />}</Cell>
+      <Cell className="c-rtt">
+        <RoundTrip state={session} samples={samples} />
+      </Cell>
+      <Cell className="c-protection">{session === undefined ? null : <ProtectionChips state={session} />}</Cell>
+      <Cell className="c-event">
+        {lastEvent === undefined ? (
+          <span class="dim">none seen here</span>
+        ) : (
+          <>
+            <span class="words">{eventWords(lastEvent)}</span>
+            <span class="sub">
+              {lastEvent.type} · {ago(now - Date.parse(lastEvent.time))} ago
+            </span>
+          </>
+        )}
+      </Cell>
+    </>
+  );
+}
+
+function kindWords({ kind, role, environment }: SessionState): string {
+  return [kind, role, environment].filter((one) => one !== undefined).join(' · ');
+}
+
+function Status({ state, now }: { readonly state: SessionState; readonly now: number }) {
+  const since = state.statusSince === undefined ? Number.NaN : Date.parse(state.statusSince.at);
+  return (
+    <>
+      <span class="words">
+        {state.status}
+        {state.stale && <span class="chip"> stale</span>}
+      </span>
+      <span class="sub">{Number.isNaN(since) ? '' : `for ${ago(now - since)}`}</span>
+    </>
+  );
+}
+
+function Reasons({ row: { safety } }: { readonly row: Row }) {
+  const { reasons, notes } = safety;
+  return (
+    <span class="reasons">
+      {reasons.map(reasonWords).join('; ')}
+      {notes.length > 0 && (
+        <span class="dim">
+          {reasons.length > 0 ? ' · ' : ''}noted: {notes.map(reasonWords).join('; ')}
+        </span>
+      )}
+    </span>
+  );
+}
+
+/** The last five minutes are marked. */
+const SOON_MS = 300_000;
+
+export function Expiry({ state, now }: { readonly state: SessionState; readonly now: number }) {
+  const left = state.expiresAt === undefined ? Number.NaN : Date.parse(state.expiresAt) - now;
+  if (Number.isNaN(left)) return <span class="dim">–</span>;
+  return (
+    <span class="count" data-soon={left < SOON_MS}>
+      {countdown(left)}
+      {left < SOON_MS && left > 0 ? ' !' : ''}
+    </span>
+  );
+}
+
+function RoundTrip({ state, samples }: { readonly state: SessionState | undefined; readonly samples: Samples }) {
+  const last = samples.ms.at(-1) ?? state?.heartbeat?.rttMs;
+  if (last === undefined) return <span class="dim">–</span>;
+  return (
+    <span class="rtt">
+      <Sparkline samples={samples} />
+      <span>{milliseconds(last)}</span>
+    </span>
+  );
+}
