@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { parseConfig } from '../../src/cli/config.js';
 import type { SessionEvent } from '../../src/model/event.js';
+import type { Json } from '../../src/model/json.js';
 import { type Relay, type RelayOptions, startRelay } from '../../src/relay.js';
 import { type Simulator, simulators } from '../../src/simulators/index.js';
 import { realPorts } from '../../src/venues/ports.js';
@@ -20,12 +21,19 @@ export interface Desk {
 export interface DeskOptions extends Partial<Omit<RelayOptions, 'venues'>> {
   /** Simulated, by name; nothing happens there by itself. */
   readonly simulated?: readonly string[];
+  /** What the configuration of a simulated venue says beside its simulator's own entry, by name. */
+  readonly settings?: { readonly [venue: string]: { readonly [key: string]: Json } };
   readonly venues?: readonly Venue[];
 }
 
 const desks = new Set<Desk>();
 
-export async function startDesk({ simulated = [], venues = [], ...options }: DeskOptions): Promise<Desk> {
+export async function startDesk({
+  simulated = [],
+  settings = {},
+  venues = [],
+  ...options
+}: DeskOptions): Promise<Desk> {
   if (!existsSync(fileURLToPath(new URL('../../dist/dashboard/index.html', import.meta.url))))
     throw new Error('there is no built page: npm run build');
   const running = new Map<string, Simulator>();
@@ -33,7 +41,7 @@ export async function startDesk({ simulated = [], venues = [], ...options }: Des
     const start = simulators[name];
     if (start !== undefined) running.set(name, await start());
   }
-  const sources = [...running.values()].map(({ source }) => source);
+  const sources = [...running.values()].map(({ venue, source }) => ({ ...source, ...settings[venue] }));
   const configured = sources.length === 0 ? [] : parseConfig(stringify({ sources }), { env: {}, file: 'desk' }).sources;
   const relay = await startRelay({
     listen: { port: 0 },
