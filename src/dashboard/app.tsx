@@ -10,7 +10,7 @@ import { useRelay } from './relay.js';
 import { SessionList } from './session-list.js';
 import { SignIn } from './sign-in.js';
 import { relayTime } from './skew.js';
-import { applyTheme, nextTheme, storedTheme } from './theme.js';
+import { useTheme } from './theme.js';
 import type { Entry } from './timeline.js';
 import { TimelineList } from './timeline-list.js';
 import { forgetToken, keepToken, storedToken } from './token-store.js';
@@ -46,7 +46,7 @@ function Page({ token, onToken, onAgain }: PageProps) {
   const { client, feed, drawn } = useRelay(token);
   const now = useNow();
   const relayNow = relayTime(now, feed.skewMs);
-  const [theme, setTheme] = useState(storedTheme);
+  const { choice, theme, next } = useTheme();
   const [filter, setFilter] = useState<Filter>(NO_FILTER);
   const [activeKey, setActiveKey] = useState<string>();
   const [openKey, setOpenKey] = useState<string>();
@@ -58,19 +58,16 @@ function Page({ token, onToken, onAgain }: PageProps) {
   const rows = useMemo(() => filterRows(feed.rows, filter), [feed.rows, filter]);
   const counts = useMemo(() => countLevels(feed.rows), [feed.rows]);
   const venues = useMemo(() => [...new Set(feed.rows.map(({ state }) => state.venue))].sort(), [feed.rows]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the timeline grows in place; `pushed` says that it did
   const entries = useMemo(
     () => feed.timeline.select(filter, feed.row),
     [feed, feed.timeline.pushed, filter, filter.levels.size > 0 || filter.status !== '' ? feed.rows : undefined],
   );
   const open = openKey === undefined ? undefined : feed.row(openKey);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: as above
   const own = useMemo(
     () => (openKey === undefined ? [] : feed.timeline.of(openKey)),
     [feed, feed.timeline.pushed, openKey],
   );
 
-  useEffect(() => applyTheme(theme), [theme]);
   const closeDetail = useCallback(() => {
     setOpenKey(undefined);
     document.getElementById('sessions')?.focus();
@@ -86,9 +83,9 @@ function Page({ token, onToken, onAgain }: PageProps) {
       <PageHeader
         feed={feed}
         now={now}
-        theme={theme}
+        theme={choice}
         hasToken={token !== undefined}
-        onTheme={() => setTheme(nextTheme(theme))}
+        onTheme={next}
         onForget={() => onToken(undefined)}
         onRetry={() => client.retryNow()}
       />
@@ -218,7 +215,6 @@ function useShortcuts(
 
 /** What the tab says while another one is looked at. */
 function useTitle(isLive: boolean, unsafe: number, drawn: number): void {
-  // biome-ignore lint/correctness/useExhaustiveDependencies: looked at again with each frame
   useEffect(() => {
     document.title = !isLive
       ? '? not live – session-relay'

@@ -31,7 +31,6 @@ export function Detail(props: DetailProps) {
   const { feed, client, row, now, theme, entries, onClose } = props;
   const { key, owner, state, safety } = row;
   const heading = useRef<HTMLHeadingElement>(null);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: another session is another panel
   useEffect(() => heading.current?.focus(), [key]);
   const session = isSessionState(state) ? state : undefined;
   const source = feed.source(owner);

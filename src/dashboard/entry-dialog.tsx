@@ -1,3 +1,4 @@
+import { JsonView } from './json-view.js';
 import { Modal } from './modal.js';
 import type { Entry } from './timeline.js';
 
@@ -30,11 +31,7 @@ export function EntryDialog({
           </>
         )}
       </dl>
-      {/* Long events scroll, also by the keyboard. */}
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls has to be reached by the keyboard */}
-      <pre class="json" tabIndex={0} role="region" aria-label="Event as JSON">
-        {JSON.stringify(shown, null, 2)}
-      </pre>
+      <JsonView label="Event as JSON" value={shown} />
       <div class="buttons">
         {entry.kind === 'event' && onSession !== undefined && (
           <button type="button" onClick={() => onSession(entry.event.subject)}>

@@ -16,7 +16,7 @@ const WORDS: Words = {
   'link.down': ({ carrier, code, reason, initiator }) =>
     `connection by ${carrier} down, ended by the ${initiator} (${code}${reason === '' ? '' : ` ${reason}`})`,
   'link.retrying': ({ carrier, attempt, delayMs }) =>
-    `connecting by ${carrier} again in ${countdown(delayMs)}, attempt ${attempt}`,
+    `connecting by ${carrier} again in ${milliseconds(delayMs)}, attempt ${attempt}`,
   'session.opening': () => 'session is being established',
   'session.opened': ({ kind, role, environment }) =>
     `session open: ${[kind, role, environment].filter((one) => one !== undefined).join(', ')}`,
@@ -57,8 +57,12 @@ const WORDS: Words = {
     `not understood: ${what.replaceAll('_', ' ')}${sample === undefined ? '' : `: ${sample}`}`,
   'access.logged': ({ action, country }) =>
     `venue's security log: ${action}${country === undefined ? '' : ` from ${country}`}`,
-  'safety.changed': ({ level, previous, reasons }) =>
-    `${LEVEL_WORDS[previous].toLowerCase()} → ${LEVEL_WORDS[level].toLowerCase()}${reasons.length === 0 ? '' : `: ${reasons.map(reasonWords).join('; ')}`}`,
+  'safety.changed': ({ level, previous, reasons, notes }) => {
+    const now = LEVEL_WORDS[level].toLowerCase();
+    const turn = level === previous ? `still ${now}` : `${LEVEL_WORDS[previous].toLowerCase()} → ${now}`;
+    const why = reasons.length === 0 ? '' : `: ${reasons.map(reasonWords).join('; ')}`;
+    return `${turn}${why}${notes.length === 0 ? '' : ` (noted: ${notes.map(reasonWords).join('; ')})`}`;
+  },
   'command.accepted': ({ command, by }) => `${command} asked for by ${by}`,
   'command.succeeded': ({ command, pending }) => `${command} done${pending === true ? ', carried out later' : ''}`,
   'command.failed': ({ command, error }) => `${command} failed${failed(error)}`,

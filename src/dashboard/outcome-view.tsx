@@ -1,3 +1,4 @@
+import { JsonView } from './json-view.js';
 import type { Outcome } from './outcome.js';
 
 const TITLES: { readonly [K in Outcome['kind']]: string } = {
@@ -23,12 +24,7 @@ export function OutcomeView({ outcome }: { readonly outcome: Outcome }) {
           Code <code>{code}</code>
         </p>
       )}
-      {result !== undefined && (
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls has to be reached by the keyboard
-        <pre class="json" tabIndex={0} role="region" aria-label="Result as JSON">
-          {JSON.stringify(result, null, 2)}
-        </pre>
-      )}
+      {result !== undefined && <JsonView label="Result as JSON" value={result} />}
       {requestId !== undefined && (
         <p class="sub">
           Request <code>{requestId}</code>

@@ -1,13 +1,13 @@
 import type { Feed } from './feed.js';
 import { SKEW_TOLD_MS } from './skew.js';
 import { statusWords } from './status-words.js';
-import type { Theme } from './theme.js';
+import type { ThemeChoice } from './theme.js';
 import { ago, clockTime, zone } from './times.js';
 
 export interface HeaderProps {
   readonly feed: Feed;
   readonly now: number;
-  readonly theme: Theme;
+  readonly theme: ThemeChoice;
   readonly hasToken: boolean;
   readonly onTheme: () => void;
   readonly onForget: () => void;

@@ -11,14 +11,15 @@ interface ParamFieldProps {
 export function ParamField({ field, value, disabled, onInput }: ParamFieldProps) {
   const { name, kind, required, about, options } = field;
   const choices = kind === 'boolean' ? ['true', 'false'] : options;
+  const id = `param-${name}`;
   return (
-    <label class="field">
-      <span>
+    <div class="field">
+      <label for={id}>
         {name}
         {required ? ' (needed)' : ''}
-      </span>
+      </label>
       {kind === 'choice' || kind === 'boolean' ? (
-        <select value={value} disabled={disabled} onChange={(event) => onInput(event.currentTarget.value)}>
+        <select id={id} value={value} disabled={disabled} onChange={(event) => onInput(event.currentTarget.value)}>
           {(!required || value === '') && <option value="">not given</option>}
           {choices.map((choice) => (
             <option key={choice} value={choice}>
@@ -27,15 +28,22 @@ export function ParamField({ field, value, disabled, onInput }: ParamFieldProps)
           ))}
         </select>
       ) : (
-        <TextInput {...{ field, value, disabled, onInput }} />
+        <TextInput {...{ id, field, value, disabled, onInput }} />
       )}
       {about !== '' && <span class="sub">{about}</span>}
-    </label>
+    </div>
   );
 }
 
-function TextInput({ field: { kind, min, max }, value, disabled, onInput }: ParamFieldProps) {
+function TextInput({
+  id,
+  field: { kind, min, max },
+  value,
+  disabled,
+  onInput,
+}: ParamFieldProps & { readonly id: string }) {
   const common = {
+    id,
     autocomplete: 'off',
     spellcheck: false,
     value,

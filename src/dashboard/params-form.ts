@@ -70,14 +70,14 @@ export function paramsOf(fields: readonly Field[], filled: { readonly [name: str
       if (field.required) return { ok: false, name: field.name, problem: `${field.name} is needed` };
       continue;
     }
-    const value = valueOf(field, said);
+    const value = readValue(field, said);
     if (value === undefined) return { ok: false, name: field.name, problem: problemOf(field) };
     params[field.name] = value;
   }
   return { ok: true, params };
 }
 
-function valueOf({ kind, min, max, options }: Field, said: string): Json | undefined {
+function readValue({ kind, min, max, options }: Field, said: string): Json | undefined {
   switch (kind) {
     case 'integer': {
       const number = Number(said);

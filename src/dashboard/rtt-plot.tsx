@@ -12,7 +12,6 @@ export function RttPlot({ samples, theme }: { readonly samples: Samples; readonl
   const plot = useRef<uPlot | undefined>(undefined);
   const count = samples.at.length;
   const isDrawn = count > 1;
-  // biome-ignore lint/correctness/useExhaustiveDependencies: colours are read anew when the theme changes
   useEffect(() => {
     const element = box.current;
     if (element === null || !isDrawn) return undefined;
@@ -26,7 +25,6 @@ export function RttPlot({ samples, theme }: { readonly samples: Samples; readonl
       plot.current = undefined;
     };
   }, [theme, samples, isDrawn]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the lists of samples grow in place
   useEffect(() => {
     plot.current?.setData(dataOf(samples));
   }, [samples, count, samples.at.at(-1)]);

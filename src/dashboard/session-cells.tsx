@@ -38,10 +38,12 @@ export function SessionCells({ row, lastEvent, samples, now }: SessionCellsProps
       </Cell>
       <Cell className="c-session">
         <span class="name">
-          <span class="venue">{state.venue}</span> <span class="source">{state.source}</span>{' '}
-          <strong>{session === undefined ? 'source' : state.session}</strong>
+          <span class="dim">{state.venue}</span> <strong>{state.source}</strong>
         </span>
-        <span class="sub">{session === undefined ? 'no session yet' : kindWords(session)}</span>
+        <span class="name">
+          <strong>{session === undefined ? 'source' : state.session}</strong>{' '}
+          <span class="dim">{session === undefined ? 'no session yet' : kindWords(session)}</span>
+        </span>
       </Cell>
       <Cell className="c-state">
         {session === undefined ? <span class="dim">no session</span> : <Status state={session} now={now} />}
@@ -49,11 +51,22 @@ export function SessionCells({ row, lastEvent, samples, now }: SessionCellsProps
       <Cell className="c-why">
         <Reasons row={row} />
       </Cell>
-      <Cell className="c-expires">{session === undefined ? null : <Expiry state={session} now={now} />}</Cell>
+      <Cell className="c-expires">
+        {session?.expiresAt === undefined ? (
+          <None />
+        ) : (
+          <>
+            <span class="label">expires in </span>
+            <Expiry state={session} now={now} />
+          </>
+        )}
+      </Cell>
       <Cell className="c-rtt">
         <RoundTrip state={session} samples={samples} />
       </Cell>
-      <Cell className="c-protection">{session === undefined ? null : <ProtectionChips state={session} />}</Cell>
+      <Cell className="c-protection">
+        {session?.protection === undefined ? <None /> : <ProtectionChips state={session} />}
+      </Cell>
       <Cell className="c-event">
         {lastEvent === undefined ? (
           <span class="dim">none seen here</span>
@@ -70,8 +83,16 @@ export function SessionCells({ row, lastEvent, samples, now }: SessionCellsProps
   );
 }
 
-function kindWords({ kind, role, environment }: SessionState): string {
-  return [kind, role, environment].filter((one) => one !== undefined).join(' · ');
+/** Where the columns have names, an empty one says that it is. */
+function None() {
+  return <span class="none">–</span>;
+}
+
+/** What it is, without what its name says already. */
+function kindWords({ session, kind, role, environment, attributes }: SessionState): string {
+  const { brokerageName } = attributes;
+  const broker = typeof brokerageName === 'string' ? brokerageName : undefined;
+  return [broker, kind, role, environment].filter((one) => one !== undefined && one !== session).join(' · ');
 }
 
 function Status({ state, now }: { readonly state: SessionState; readonly now: number }) {
@@ -89,6 +110,7 @@ function Status({ state, now }: { readonly state: SessionState; readonly now: nu
 
 function Reasons({ row: { safety } }: { readonly row: Row }) {
   const { reasons, notes } = safety;
+  if (reasons.length + notes.length === 0) return null;
   return (
     <span class="reasons">
       {reasons.map(reasonWords).join('; ')}
@@ -117,11 +139,12 @@ export function Expiry({ state, now }: { readonly state: SessionState; readonly 
 
 function RoundTrip({ state, samples }: { readonly state: SessionState | undefined; readonly samples: Samples }) {
   const last = samples.ms.at(-1) ?? state?.heartbeat?.rttMs;
-  if (last === undefined) return <span class="dim">–</span>;
+  if (last === undefined) return <None />;
   return (
     <span class="rtt">
+      <span class="label">rtt</span>
+      <span class="ms">{milliseconds(last)}</span>
       <Sparkline samples={samples} />
-      <span>{milliseconds(last)}</span>
     </span>
   );
 }

@@ -5,6 +5,7 @@ const HEIGHT = 20;
 
 /** A small plot of round trips; what it shows is said beside it. */
 export function Sparkline({ samples }: { readonly samples: Samples }) {
+  if (samples.ms.length < 2) return null;
   return (
     <svg
       class="spark"

@@ -51,7 +51,8 @@ export function zone(ms: number): string {
   return `UTC${minutes < 0 ? '-' : '+'}${whole}${rest === 0 ? '' : `:${two(rest)}`}`;
 }
 
+/** A short duration: `<1 ms`, `12 ms`, `12.3 s`. */
 export function milliseconds(ms: number): string {
   if (ms < 1) return '<1 ms';
-  return ms < 10_000 ? `${Math.round(ms)} ms` : `${(ms / SECOND).toFixed(1)} s`;
+  return ms < SECOND ? `${Math.round(ms)} ms` : `${(ms / SECOND).toFixed(1)} s`;
 }
