@@ -7,9 +7,12 @@ const FIRST_CONNECT_MS = 3_000;
 
 /** Says loudly that what is shown is not known to be true now, and since when. */
 export function Banner({ feed, now }: { readonly feed: Feed; readonly now: number }) {
-  const { view, doubtSinceMs, heardAtMs, wasLive, status, refusal } = feed;
+  const { view, doubtSinceMs, heardAtMs, wasLive, status, refusal, narrowedTo } = feed;
   if (refusal !== undefined && status?.state !== 'closed') {
     return <Alarm head="Nothing can be shown." text={`The relay refuses it: ${refusal.message}.`} />;
+  }
+  if (narrowedTo?.length === 0 && status?.state === 'open') {
+    return <Alarm head="Nothing can be shown." text="The token shows no source as a whole." />;
   }
   if (view !== 'live') {
     const since = doubtSinceMs ?? now;

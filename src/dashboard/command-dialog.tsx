@@ -117,7 +117,7 @@ export function CommandDialog({ client, spec, venue, owner, row, onClose }: Comm
               {isUnknown ? 'Ask again with the same id' : acts ? `${words.label} now` : 'Run'}
             </button>
           )}
-          <button type="button" onClick={onClose}>
+          <button type="button" autofocus={acts && fields.length === 0 && !mustType} onClick={onClose}>
             {phase.kind === 'asking' ? 'Cancel' : 'Close'}
           </button>
         </div>

@@ -5,7 +5,7 @@ import { CommandButtons } from './command-buttons.js';
 import type { Feed } from './feed.js';
 import type { Row } from './order.js';
 import { ProtectionChips } from './protection.js';
-import { reasonWords } from './reasons.js';
+import { isDoubtful, reasonWords } from './reasons.js';
 import { RttPlot } from './rtt-plot.js';
 import { Expiry } from './session-cells.js';
 import type { Entry } from './timeline.js';
@@ -102,6 +102,7 @@ function SessionFacts({ state, now }: { readonly state: SessionState; readonly n
     <dl class="facts">
       <dt>State</dt>
       <dd>
+        {isDoubtful(state.safety) && 'was '}
         {state.status}
         {statusSince === undefined ? '' : `, since ${time(statusSince.at)}`}
         {staleSince === undefined
@@ -175,7 +176,7 @@ function SourceFacts({ state }: { readonly state: SourceState }) {
         <dt>Venue</dt>
         <dd>
           {venueLevel}
-          {degraded.length === 0 ? '' : `, degraded: ${degraded.join(', ')}`}
+          {degraded.length === 0 ? '' : ` (${degraded.join(', ')})`}
         </dd>
         <dt>Account</dt>
         <dd>{accountLocked.length === 0 ? 'not locked, as far as is known' : `locked: ${accountLocked.join(', ')}`}</dd>

@@ -20,7 +20,7 @@ const WORDS: Words = {
   'session.opening': () => 'session is being established',
   'session.opened': ({ kind, role, environment }) =>
     `session open: ${[kind, role, environment].filter((one) => one !== undefined).join(', ')}`,
-  'session.renewed': ({ how }) => `session extended by ${how}`,
+  'session.renewed': ({ how }) => `session extended ${RENEWED[how]}`,
   'session.restored': () => 'session confirmed to work again',
   'session.stale': ({ reason }) => `session out of sight: ${STALE[reason]}`,
   'session.updated': ({ changed }) => `attributes changed: ${Object.keys(changed).join(', ')}`,
@@ -67,6 +67,12 @@ const WORDS: Words = {
   'command.succeeded': ({ command, pending }) => `${command} done${pending === true ? ', carried out later' : ''}`,
   'command.failed': ({ command, error }) => `${command} failed${failed(error)}`,
   'command.unknown': ({ command }) => `${command}: whether it was done is unknown`,
+};
+
+const RENEWED: { readonly [H in EventData<'session.renewed'>['how']]: string } = {
+  refresh: 'by a refresh',
+  reauthenticate: 'by a new login',
+  observed: 'as the venue says',
 };
 
 const STALE: { readonly [R in EventData<'session.stale'>['reason']]: string } = {

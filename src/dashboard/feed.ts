@@ -160,7 +160,6 @@ export function createFeed({ client, now, changed }: FeedOptions): Feed {
 
   const takeEvent = (event: SessionEvent): void => {
     heard();
-    if (status?.state === 'open' && isCaughtUp) skew.saw(Date.parse(event.time), now());
     timeline.event(event);
     // What is derived of a fact stands beside it: the fact says more.
     if (event.type !== 'safety.changed' || !lastEvents.has(event.subject)) lastEvents.set(event.subject, event);
@@ -169,13 +168,11 @@ export function createFeed({ client, now, changed }: FeedOptions): Feed {
   const takePulse = ({ subject, time, data }: Pulse): void => {
     const at = now();
     heard();
+    // Pulses are never sent again: how old they are when they come is what clocks and the way make.
     skew.saw(Date.parse(time), at);
     if (data.rttMs !== undefined) roundTrips.add(subject, at / 1_000, data.rttMs);
     changed();
   };
-  /** Events of the past are old when they come; they say nothing of clocks. */
-  let isCaughtUp = false;
-
   const listen = (
     pair: { readonly states: string; readonly events: string },
     refused: (e: SessionRelayError) => void,
@@ -224,11 +221,6 @@ export function createFeed({ client, now, changed }: FeedOptions): Feed {
       }),
     );
     both.add(client.pulses$(channel).subscribe({ next: takePulse, error() {} }));
-    // The pages of the past have come by then; until then no event is taken for a fresh one.
-    const settled = setTimeout(() => {
-      isCaughtUp = true;
-    }, CAUGHT_UP_MS);
-    both.add(() => clearTimeout(settled));
     return both;
   };
 
@@ -342,8 +334,6 @@ export function createFeed({ client, now, changed }: FeedOptions): Feed {
     stop: () => all.unsubscribe(),
   };
 }
-
-const CAUGHT_UP_MS = 5_000;
 
 const OUTAGES: { readonly [V in Exclude<View, 'live'>]: string } = {
   unreachable: 'The relay cannot be heard: what is shown is not known to be true.',

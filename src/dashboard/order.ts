@@ -41,7 +41,7 @@ export function rankOf(level: SafetyLevel): number {
  */
 export function createOrder(): Order {
   let keys: readonly string[] = [];
-  let held = new Map<string, Row>();
+  let held = new Map<string, Held>();
 
   const isSame = (states: ReadonlyMap<string, State>): boolean =>
     keys.length === states.size && keys.every((key) => states.has(key));
@@ -51,7 +51,7 @@ export function createOrder(): Order {
       if (!isSame(states)) keys = [...states.keys()].sort(compareKeys);
       const owners = new Set<string>();
       for (const [key, state] of states) if (isSessionState(state)) owners.add(ownerOf(key));
-      const next = new Map<string, Row>();
+      const next = new Map<string, Held>();
       const buckets: readonly Row[][] = LEVELS_WORST_FIRST.map(() => []);
       for (const key of keys) {
         const state = states.get(key);
@@ -60,15 +60,27 @@ export function createOrder(): Order {
         if (!isSessionState(state) && owners.has(owner)) continue;
         const before = held.get(key);
         const safety = safetyOf(state, doubt);
-        const row =
-          before?.state === state && before.safety.level === safety.level ? before : { key, owner, state, safety };
-        next.set(key, row);
+        const row = before?.said === state && before.doubt === doubt ? before.row : rowOf(key, owner, state, safety);
+        next.set(key, { said: state, doubt, row });
         buckets[RANK[safety.level]]?.push(row);
       }
       held = next;
       return buckets.flat();
     },
   };
+}
+
+/** A row, and what it was made of. */
+interface Held {
+  readonly said: State;
+  readonly doubt: ClientReason | undefined;
+  readonly row: Row;
+}
+
+/** What is believed stands in the state, too: nobody reads there what may not be believed. */
+function rowOf(key: string, owner: string, said: State, safety: Safety): Row {
+  const state = isSessionState(said) && said.safety !== safety ? { ...said, safety } : said;
+  return { key, owner, state, safety };
 }
 
 function safetyOf(state: State, doubt: ClientReason | undefined): Safety {

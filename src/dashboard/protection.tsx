@@ -1,5 +1,7 @@
 import type { SessionState } from '../client/index.js';
 
+import { isDoubtful } from './reasons.js';
+
 type Status = 'armed' | 'disarmed' | 'unknown';
 
 const WORDS: { readonly [S in Status]: string } = { armed: 'armed', disarmed: 'off', unknown: 'unknown' };
@@ -7,22 +9,33 @@ const SIGNS: { readonly [S in Status]: string } = { armed: '▣', disarmed: '▢
 
 /** Cancel-on-disconnect of both scopes; a scope that was never read says so. Nothing for venues that have none. */
 export function ProtectionChips({ state, long }: { readonly state: SessionState; readonly long?: boolean }) {
-  const { protection } = state;
+  const { protection, safety } = state;
+  const past = isDoubtful(safety);
   if (protection === undefined) return <span class="dim">{hasNone(state) ? 'none at this venue' : 'never read'}</span>;
   return (
     <span class="chips">
-      <Chip scope={long ? 'connection' : 'conn'} status={protection.connection} />
-      <Chip scope={long ? 'account' : 'acct'} status={protection.account} />
+      <Chip scope={long ? 'connection' : 'conn'} status={protection.connection} past={past} />
+      <Chip scope={long ? 'account' : 'acct'} status={protection.account} past={past} />
     </span>
   );
 }
 
-function Chip({ scope, status }: { readonly scope: string; readonly status: Status | undefined }) {
+function Chip({
+  scope,
+  status,
+  past,
+}: {
+  readonly scope: string;
+  readonly status: Status | undefined;
+  /** It was so when the relay was heard last. */
+  readonly past: boolean;
+}) {
   if (status === undefined) return <span class="chip">{scope} never read</span>;
   return (
-    <span class="chip" data-protection={status}>
+    <span class="chip" data-protection={past ? 'unknown' : status}>
       <span aria-hidden="true">{SIGNS[status]} </span>
-      {scope} {WORDS[status]}
+      {scope} {past && 'was '}
+      {WORDS[status]}
     </span>
   );
 }

@@ -1,4 +1,4 @@
-import type { ClientReason, SafetyLevel } from '../client/index.js';
+import type { ClientReason, Safety, SafetyLevel } from '../client/index.js';
 
 /**
  * Every reason of a verdict in words (PROTOCOL.md §3): what is the matter, and what it means for whoever trades. A code
@@ -45,6 +45,11 @@ const WORDS: ReadonlyMap<string, string> = new Map([
   ...Object.entries(CLIENT_REASONS),
   [NO_SESSION, 'the source has no session'],
 ]);
+
+/** Whether what is shown of a session is what was true last, and nobody can say that it is now. */
+export function isDoubtful({ level, reasons }: Safety): boolean {
+  return level === 'unknown' && reasons.some((code) => Object.hasOwn(CLIENT_REASONS, code));
+}
 
 /** Whether this version has words for a code. */
 export function isKnownReason(code: string): boolean {

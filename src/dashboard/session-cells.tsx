@@ -3,7 +3,7 @@ import { Badge } from './badge.js';
 import { eventWords } from './event-words.js';
 import type { Row } from './order.js';
 import { ProtectionChips } from './protection.js';
-import { reasonWords } from './reasons.js';
+import { isDoubtful, reasonWords } from './reasons.js';
 import type { Samples } from './round-trips.js';
 import { Sparkline } from './sparkline.js';
 import { ago, countdown, milliseconds } from './times.js';
@@ -100,6 +100,7 @@ function Status({ state, now }: { readonly state: SessionState; readonly now: nu
   return (
     <>
       <span class="words">
+        {isDoubtful(state.safety) && 'was '}
         {state.status}
         {state.stale && <span class="chip"> stale</span>}
       </span>

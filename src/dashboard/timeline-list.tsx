@@ -1,5 +1,4 @@
-import { useMemo } from 'preact/hooks';
-import type { Entry } from './timeline.js';
+import { type Entry, placeOf } from './timeline.js';
 import { moment } from './times.js';
 import { Cell, VirtualGrid } from './virtual-grid.js';
 
@@ -24,8 +23,7 @@ export interface TimelineListProps {
 
 /** What happened, newest first: events, and what befell the stream itself. */
 export function TimelineList({ id, label, entries, now, activeKey, onActive, onOpen }: TimelineListProps) {
-  const places = useMemo(() => new Map(entries.map(({ seq }, index) => [String(seq), index])), [entries]);
-  const newest = entries[0]?.seq ?? -1;
+  const indexOf = (key: string): number => placeOf(entries, Number(key));
   return (
     <VirtualGrid
       id={id}
@@ -42,13 +40,13 @@ export function TimelineList({ id, label, entries, now, activeKey, onActive, onO
       breakpoints={BREAKPOINTS}
       activeKey={activeKey}
       openKey={undefined}
-      indexOf={(key) => places.get(key) ?? -1}
+      indexOf={indexOf}
       onActive={onActive}
       onOpen={(key) => {
-        const entry = entries[places.get(key) ?? -1];
+        const entry = entries[indexOf(key)];
         if (entry !== undefined) onOpen(entry);
       }}
-      prepended={newest + 1}
+      isAnchored
       empty="Nothing has happened that is shown here."
     />
   );

@@ -103,6 +103,20 @@ export function createTimeline(capacity = TIMELINE_ENTRIES): Timeline {
   };
 }
 
+/** The index of an entry in a list that is newest first; -1 where it is not there. */
+export function placeOf(entries: readonly Entry[], seq: number): number {
+  let low = 0;
+  let high = entries.length - 1;
+  while (low <= high) {
+    const middle = (low + high) >> 1;
+    const found = entries[middle]?.seq ?? -1;
+    if (found === seq) return middle;
+    if (found > seq) low = middle + 1;
+    else high = middle - 1;
+  }
+  return -1;
+}
+
 const hays = new WeakMap<EventEntry, string>();
 
 function hayOf(entry: EventEntry): string {

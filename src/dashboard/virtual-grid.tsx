@@ -2,7 +2,7 @@
 // biome-ignore-all lint/a11y/useKeyWithClickEvents: keys are the grid's
 // biome-ignore-all lint/a11y/useSemanticElements: rows of a table cannot be laid out as cards and keep their meaning
 import type { ComponentChildren } from 'preact';
-import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { moved, scrollToShow, type Viewport, visibleRange } from './window.js';
 
 /** How wide the grid itself is, whatever else is on the screen. */
@@ -28,8 +28,8 @@ export interface GridProps {
   readonly openKey: string | undefined;
   onActive(key: string): void;
   onOpen(key: string): void;
-  /** Rows that were ever put in front: what is looked at stays where it is while new ones come. */
-  readonly prepended?: number;
+  /** What is looked at stays where it is while new rows come in front of it; at the top they are followed. */
+  readonly isAnchored?: boolean;
   readonly empty: ComponentChildren;
 }
 
@@ -38,7 +38,7 @@ export interface GridProps {
  * (`aria-activedescendant`), so that focus never gets lost with a row; rows say their place (`aria-rowindex`).
  */
 export function VirtualGrid(props: GridProps) {
-  const { id, columns, count, heights, activeKey, openKey, prepended = 0 } = props;
+  const { id, columns, count, heights, activeKey, openKey } = props;
   const box = useRef<HTMLDivElement>(null);
   const { width, height, rem } = useSize(box);
   const [scrollTop, setScrollTop] = useState(0);
@@ -47,7 +47,7 @@ export function VirtualGrid(props: GridProps) {
   const headHeight = layout === 'wide' ? Math.round(HEAD_REM * rem) : 0;
   const viewport: Viewport = { count, rowHeight, height: Math.max(0, height - headHeight), scrollTop };
   const { first, end } = visibleRange(viewport);
-  useAnchor(box, prepended, rowHeight);
+  useAnchor(box, props, rowHeight);
 
   const show = (index: number): void => {
     const key = props.keyAt(index);
@@ -200,13 +200,22 @@ function useSize(box: { readonly current: HTMLElement | null }): {
   return size;
 }
 
-/** Keeps what is looked at in its place while rows come in front of it; at the top the newest are followed. */
-function useAnchor(box: { readonly current: HTMLElement | null }, prepended: number, rowHeight: number): void {
-  const before = useRef(prepended);
-  useEffect(() => {
-    const more = prepended - before.current;
-    before.current = prepended;
+/** Scrolls along with the row at the top edge when its place in the list changes. */
+function useAnchor(
+  box: { readonly current: HTMLElement | null },
+  { isAnchored = false, count, keyAt, indexOf }: GridProps,
+  rowHeight: number,
+): void {
+  const anchor = useRef<{ readonly key: string; readonly index: number } | undefined>(undefined);
+  useLayoutEffect(() => {
     const element = box.current;
-    if (element !== null && more > 0 && element.scrollTop > 0) element.scrollTop += more * rowHeight;
-  }, [prepended, rowHeight, box]);
+    if (element === null || !isAnchored) return;
+    const before = anchor.current;
+    const index = before === undefined ? -1 : indexOf(before.key);
+    if (before !== undefined && index >= 0 && element.scrollTop > 0) {
+      element.scrollTop += (index - before.index) * rowHeight;
+    }
+    const top = Math.floor(element.scrollTop / rowHeight);
+    anchor.current = top > 0 && top < count ? { key: keyAt(top), index: top } : undefined;
+  });
 }
