@@ -63,7 +63,7 @@ function EntryCells({ entry, now }: { readonly entry: Entry; readonly now: numbe
   return (
     <>
       <Cell className="e-time">{moment(entry.atMs, now)}</Cell>
-      <Cell className="e-key">{entry.kind === 'event' ? named(entry.event.subject) : 'timeline'}</Cell>
+      <Cell className="e-key">{entry.kind === 'event' ? entry.event.subject : 'timeline'}</Cell>
       <Cell className="e-words">
         <span class="sign" data-weight={entry.weight} aria-hidden="true">
           {SIGNS[entry.weight]}
@@ -72,9 +72,4 @@ function EntryCells({ entry, now }: { readonly entry: Entry; readonly now: numbe
       </Cell>
     </>
   );
-}
-
-/** What concerns a source as a whole is named by the source. */
-function named(key: string): string {
-  return key.endsWith('.-') ? key.slice(0, -2) : key;
 }
