@@ -37,7 +37,7 @@ describeInChromium.each(['light', 'dark'] as const)('in the %s theme axe finds n
       simulated: ['deribit', 'tradernet', 'ibkr', 'snaptrade'],
       auth: { mode: 'none', commands: COMMANDS },
     });
-    const page = await openPage(desk.url, { theme, width: 1600, height: 1000 });
+    const page = await openPage(desk.url, { theme, width: 1600, height: 1000, allow: /WebSocket connection to/ });
     await untilRow(page, KEY, 'Safe');
     desk.venue('snaptrade').fault('break_connection');
     await sessions(page).getByText('Unsafe', { exact: true }).first().waitFor();

@@ -57,7 +57,9 @@ export async function timelineLines(page: Page): Promise<z.infer<typeof lines>> 
 export async function untilWholeTimeline(page: Page, url: string): Promise<void> {
   const differences = async (): Promise<readonly string[]> => {
     const events = (await journaled(url)).map(({ subject, type }) => `${subject.replace(/\.-$/, '')} ${type}`);
-    const shown = (await timelineLines(page)).flatMap(([key, type]) => (type === '' ? [] : [`${key} ${type}`]));
+    const shown = (await timelineLines(page)).flatMap(([key, type]) =>
+      type === '' ? [] : [`${key.replace(/\.-$/, '')} ${type}`],
+    );
     const rows = Array.from({ length: Math.max(events.length, shown.length) }, (_, at) => [events[at], shown[at]]);
     return rows.flatMap(([event, row], at) => (event === row ? [] : [`${at}: ${event}, and not ${row}`]));
   };
