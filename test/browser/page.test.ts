@@ -61,6 +61,19 @@ describeInChromium.each(TRANSPORTS)('the page over %s', (transport) => {
     expect(await page.evaluate(came)).toEqual([false, false, expect.not.stringMatching('none')]);
   });
 
+  test('its letters are drawn: the machine has a font', async () => {
+    const { url } = await startDesk({ transport });
+    const page = await openPage(url);
+    const drawn = await page.evaluate(`['A', 'g', '▣'].map((letter) => {
+      const canvas = document.createElement('canvas');
+      const context = canvas.getContext('2d');
+      context.font = '40px ' + getComputedStyle(document.body).fontFamily;
+      context.fillText(letter, 10, 60);
+      return [...context.getImageData(0, 0, 80, 80).data].join();
+    })`);
+    expect(new Set(z.array(z.string()).parse(drawn)).size).toBe(3);
+  });
+
   test('text of a venue is text: markup in it stays what it is', async () => {
     const venue = createScriptedVenue();
     const { url } = await startDesk({ venues: [venue], transport });

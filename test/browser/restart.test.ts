@@ -11,7 +11,6 @@ import { type Simulator, startDeribitSimulator, startTradernetSimulator } from '
 import { closePages, describeInChromium, openPage, quitChromium } from '../support/chromium.js';
 import { type Line, startLine } from '../support/cli-relay.js';
 import { closeDesks, journaled, startDesk } from '../support/desk.js';
-import { TRANSPORTS } from '../support/relay.js';
 import { createScriptedVenue } from '../support/scripted-venue.js';
 import { removeTempFolders, tempFolder } from '../support/temp-folder.js';
 import { alarm, sessionRow, timelineLines, until, untilLive, untilRow, untilWholeTimeline } from './screen.js';
@@ -57,13 +56,13 @@ async function serve(file: string): Promise<{ readonly url: string; kill(): Prom
   };
 }
 
-describeInChromium.each(TRANSPORTS)('a relay that is killed, over %s', (transport) => {
+describeInChromium('a relay that is killed', () => {
   test('is told loudly while it is away; back on its journal nothing is lost, and nothing told twice', async () => {
     simulators.push(await startDeribitSimulator(), await startTradernetSimulator());
     const folder = tempFolder();
     const file = join(folder, 'relay.yaml');
     const config = {
-      listen: { port: 0, transport },
+      listen: { port: 0 },
       journal: { path: join(folder, 'data') },
       log: { level: 'error' },
       sources: simulators.map(({ source }) => source),
