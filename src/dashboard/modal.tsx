@@ -1,7 +1,7 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 
-/** A dialog over everything; the browser keeps the focus in it and gives it back. Esc closes it. */
+/** A dialog over everything; the browser keeps the focus in it; whoever had it gets it back. Esc closes it. */
 export function Modal({
   label,
   onClose,
@@ -14,8 +14,13 @@ export function Modal({
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     const element = dialog.current;
+    const before = document.activeElement;
     element?.showModal();
-    return () => element?.close();
+    return () => {
+      element?.close();
+      // The dialog has left the document by now, and the browser gives the focus back only before that.
+      if (before instanceof HTMLElement) before.focus();
+    };
   }, []);
   return (
     <dialog

@@ -4,7 +4,7 @@ import { closePages, describeInChromium, openPage, quitChromium } from '../suppo
 import { closeDesks, journaled, startDesk } from '../support/desk.js';
 import { TRANSPORTS } from '../support/relay.js';
 import { createScriptedVenue } from '../support/scripted-venue.js';
-import { sessionRow, sessions, timelineLines, until, untilLive, untilRow } from './screen.js';
+import { sessionRow, sessions, until, untilLive, untilRow, untilWholeTimeline } from './screen.js';
 
 /** The built page in a browser, served by a relay with every venue behind it. */
 vi.setConfig({ testTimeout: 60_000 });
@@ -31,11 +31,7 @@ describeInChromium.each(TRANSPORTS)('the page over %s', (transport) => {
     expect(keys).toHaveLength(10);
     for (const key of keys) await untilRow(page, key, 'Safe');
     await page.getByText('10 sessions', { exact: true }).waitFor();
-    await until(async () => {
-      const events = await journaled(desk.url);
-      const lines = await timelineLines(page);
-      return JSON.stringify(lines) === JSON.stringify(events.map(({ subject, type }) => [subject, type]));
-    }).toBe(true);
+    await untilWholeTimeline(page, desk.url);
   });
 
   test('may run what its relay serves and nothing else: its policy holds', async () => {
@@ -60,8 +56,22 @@ describeInChromium.each(TRANSPORTS)('the page over %s', (transport) => {
     await until(async () => new Set(z.array(z.string()).parse(await page.evaluate('said')))).toEqual(
       new Set(['connect-src', 'frame-src', 'img-src', 'require-trusted-types-for', 'style-src-elem']),
     );
-    const came = "[globalThis.ran === true, document.getElementById('markup') !== null, getComputedStyle(document.body).display]";
+    const came =
+      "[globalThis.ran === true, document.getElementById('markup') !== null, getComputedStyle(document.body).display]";
     expect(await page.evaluate(came)).toEqual([false, false, expect.not.stringMatching('none')]);
+  });
+
+  test('its letters are drawn: the machine has a font', async () => {
+    const { url } = await startDesk({ transport });
+    const page = await openPage(url);
+    const drawn = await page.evaluate(`['A', 'g', '▣'].map((letter) => {
+      const canvas = document.createElement('canvas');
+      const context = canvas.getContext('2d');
+      context.font = '40px ' + getComputedStyle(document.body).fontFamily;
+      context.fillText(letter, 10, 60);
+      return [...context.getImageData(0, 0, 80, 80).data].join();
+    })`);
+    expect(new Set(z.array(z.string()).parse(drawn)).size).toBe(3);
   });
 
   test('text of a venue is text: markup in it stays what it is', async () => {

@@ -1,6 +1,7 @@
 import type { Locator, Page } from 'playwright-core';
 import { expect } from 'vitest';
 import { z } from 'zod';
+import { journaled } from '../support/desk.js';
 
 /** What a person finds on the page, by role and name; rows by the id that a screen reader is given. */
 export const sessions = (page: Page): Locator => page.getByRole('grid', { name: 'Sessions' });
@@ -31,9 +32,9 @@ export async function shownKeys(page: Page): Promise<readonly string[]> {
   return z.array(z.string()).parse(ids);
 }
 
-const lines = z.array(z.tuple([z.string(), z.string()]));
-/** The whole timeline, oldest first, as `[session, type]`, by scrolling through it; marks have no type. */
-export async function timelineLines(page: Page): Promise<readonly (readonly [string, string])[]> {
+const lines = z.array(z.tuple([z.string(), z.string(), z.string()]));
+/** The whole timeline, oldest first, as `[session, type, words]`, by scrolling through it; marks have no type. */
+export async function timelineLines(page: Page): Promise<z.infer<typeof lines>> {
   const read = await page.evaluate(`(async () => {
     const grid = document.getElementById('timeline');
     const frame = () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
@@ -42,7 +43,7 @@ export async function timelineLines(page: Page): Promise<readonly (readonly [str
       await frame();
       for (const row of grid.querySelectorAll('[role=row][id]')) {
         const [, key] = row.querySelectorAll('[role=gridcell]');
-        seen.set(Number(row.ariaRowIndex), [key.textContent, row.querySelector('code')?.textContent ?? '']);
+        seen.set(Number(row.ariaRowIndex), [key.textContent, row.querySelector('code')?.textContent ?? '', row.textContent]);
       }
       if (grid.scrollTop + grid.clientHeight >= grid.scrollHeight - 1) break;
     }
@@ -50,6 +51,19 @@ export async function timelineLines(page: Page): Promise<readonly (readonly [str
     return [...seen].sort(([a], [b]) => b - a).map(([, line]) => line);
   })()`);
   return lines.parse(read);
+}
+
+/** Resolves when the timeline has each event of the journal once and in order, marks of its own aside. */
+export async function untilWholeTimeline(page: Page, url: string): Promise<void> {
+  const differences = async (): Promise<readonly string[]> => {
+    const events = (await journaled(url)).map(({ subject, type }) => `${subject.replace(/\.-$/, '')} ${type}`);
+    const shown = (await timelineLines(page)).flatMap(([key, type]) =>
+      type === '' ? [] : [`${key.replace(/\.-$/, '')} ${type}`],
+    );
+    const rows = Array.from({ length: Math.max(events.length, shown.length) }, (_, at) => [events[at], shown[at]]);
+    return rows.flatMap(([event, row], at) => (event === row ? [] : [`${at}: ${event}, and not ${row}`]));
+  };
+  await until(differences).toEqual([]);
 }
 
 /** How many pixels of the page stand beyond its right edge. */
