@@ -29,7 +29,7 @@ await build({
   base: './',
   logLevel: 'warn',
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
-  // rxjs in the syntax of today's browsers, and not in that of 2011, which needs tslib beside it.
+  // rxjs in the syntax of today's browsers, and not in that of 2011.
   resolve: { conditions: ['es2015', 'module', 'browser', 'production'] },
   build: {
     outDir: page,
