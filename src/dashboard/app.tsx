@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useCallback, useMemo, useRef, useState } from 'preact/hooks';
 import { Announcer } from './announcer.js';
 import { Banner } from './banner.js';
 import { Detail } from './detail.js';
@@ -6,6 +6,7 @@ import { EntryDialog } from './entry-dialog.js';
 import { type Filter, filterRows, NO_FILTER } from './filter.js';
 import { countLevels } from './order.js';
 import { PageHeader } from './page-header.js';
+import { useNow, useShortcuts, useTitle } from './page-hooks.js';
 import { useRelay } from './relay.js';
 import { SessionList } from './session-list.js';
 import { SignIn } from './sign-in.js';
@@ -70,7 +71,8 @@ function Page({ token, onToken, onAgain }: PageProps) {
 
   const closeDetail = useCallback(() => {
     setOpenKey(undefined);
-    document.getElementById('sessions')?.focus();
+    // On a phone the list can be focused once the detail is gone.
+    requestAnimationFrame(() => document.getElementById('sessions')?.focus());
   }, []);
   useShortcuts(search, openKey !== undefined, closeDetail);
   useTitle(feed.view === 'live', counts.unsafe, drawn);
@@ -78,19 +80,31 @@ function Page({ token, onToken, onAgain }: PageProps) {
   const { status } = feed;
   const error = status?.state === 'closed' ? status.error : undefined;
   const wantsToken = error?.code === 'unauthenticated';
+  const header = (
+    <PageHeader
+      feed={feed}
+      now={now}
+      theme={choice}
+      hasToken={token !== undefined}
+      onTheme={next}
+      onForget={() => onToken(undefined)}
+      onRetry={() => client.retryNow()}
+    />
+  );
+  const signIn = wantsToken && <SignIn refused={token === undefined ? undefined : error.message} onToken={onToken} />;
+  if (wantsToken && !feed.wasLive) {
+    return (
+      <div class="page">
+        {header}
+        <main>{signIn}</main>
+      </div>
+    );
+  }
   return (
     <div class="page" data-view={feed.view} data-detail={open !== undefined} data-tab={tab}>
-      <PageHeader
-        feed={feed}
-        now={now}
-        theme={choice}
-        hasToken={token !== undefined}
-        onTheme={next}
-        onForget={() => onToken(undefined)}
-        onRetry={() => client.retryNow()}
-      />
-      {!(wantsToken && !feed.wasLive) && <Banner feed={feed} now={now} />}
-      {wantsToken && <SignIn refused={token === undefined ? undefined : error.message} onToken={onToken} />}
+      {header}
+      <Banner feed={feed} now={now} />
+      {signIn}
       {error !== undefined && !wantsToken && (
         <div class="stopped">
           <p>This page has stopped: {error.message}</p>
@@ -176,50 +190,4 @@ function Page({ token, onToken, onAgain }: PageProps) {
       <Announcer feed={feed} />
     </div>
   );
-}
-
-const TICK_MS = 1_000;
-
-/** This machine's time; moves once a second, on the second. */
-function useNow(): number {
-  const [now, setNow] = useState(Date.now);
-  useEffect(() => {
-    const timer = setTimeout(() => setNow(Date.now()), TICK_MS - (Date.now() % TICK_MS));
-    return () => clearTimeout(timer);
-  }, [now]);
-  return now;
-}
-
-function useShortcuts(
-  search: { readonly current: HTMLInputElement | null },
-  isDetailOpen: boolean,
-  closeDetail: () => void,
-): void {
-  useEffect(() => {
-    const pressed = (event: KeyboardEvent): void => {
-      if (event.ctrlKey || event.metaKey || event.altKey) return;
-      if (document.querySelector('dialog[open]') !== null) return;
-      const at = event.target;
-      const isTyping = at instanceof HTMLInputElement || at instanceof HTMLSelectElement;
-      if (event.key === '/' && !isTyping) {
-        event.preventDefault();
-        search.current?.focus();
-      } else if (event.key === 'Escape' && at === search.current) {
-        document.getElementById('sessions')?.focus();
-      } else if (event.key === 'Escape' && isDetailOpen) closeDetail();
-    };
-    addEventListener('keydown', pressed);
-    return () => removeEventListener('keydown', pressed);
-  }, [search, isDetailOpen, closeDetail]);
-}
-
-/** What the tab says while another one is looked at. */
-function useTitle(isLive: boolean, unsafe: number, drawn: number): void {
-  useEffect(() => {
-    document.title = !isLive
-      ? '? not live – session-relay'
-      : unsafe > 0
-        ? `(${unsafe}) unsafe – session-relay`
-        : 'session-relay';
-  }, [isLive, unsafe, drawn]);
 }

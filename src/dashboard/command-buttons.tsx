@@ -8,14 +8,16 @@ export interface CommandButtonsProps {
   readonly client: RelayClient;
   /** As far as the token allows; `undefined`: the relay has not said it. */
   readonly commands: SourceCommands | undefined;
-  readonly owner: string;
   readonly row: Row;
+  readonly isConnected: boolean;
 }
 
 /** The commands of a source that the token allows: those that only read, then those that act. */
-export function CommandButtons({ client, commands, owner, row }: CommandButtonsProps) {
+export function CommandButtons({ client, commands, row, isConnected }: CommandButtonsProps) {
   const [open, setOpen] = useState<string>();
   if (commands === undefined || commands.commands.length === 0) return null;
+  // As commands name it: not encoded, as keys are.
+  const owner = `${commands.venue}.${commands.source}`;
   const reading = commands.commands.filter(({ acts }) => !acts);
   const acting = commands.commands.filter(({ acts }) => acts);
   const chosen = commands.commands.find(({ command }) => command === open);
@@ -40,6 +42,7 @@ export function CommandButtons({ client, commands, owner, row }: CommandButtonsP
           venue={commands.venue}
           owner={owner}
           row={row}
+          isConnected={isConnected}
           onClose={() => setOpen(undefined)}
         />
       )}

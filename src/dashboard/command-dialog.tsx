@@ -15,6 +15,8 @@ export interface CommandDialogProps {
   /** `<venue>.<source>` */
   readonly owner: string;
   readonly row: Row;
+  /** Nothing is sent into the void, to be carried out who knows when. */
+  readonly isConnected: boolean;
   readonly onClose: () => void;
 }
 
@@ -27,7 +29,7 @@ type Phase =
  * Asks before it runs a command: what it does, what it may cost, and, where that is orders or a login, for the name of
  * the source. One dialog is one request: what is asked again is asked under the same id, so nothing is done twice.
  */
-export function CommandDialog({ client, spec, venue, owner, row, onClose }: CommandDialogProps) {
+export function CommandDialog({ client, spec, venue, owner, row, isConnected, onClose }: CommandDialogProps) {
   const { command, acts } = spec;
   const words = commandWords(venue, command, acts);
   const fields = useMemo(() => fieldsOf(spec.params), [spec]);
@@ -38,11 +40,11 @@ export function CommandDialog({ client, spec, venue, owner, row, onClose }: Comm
   const filled: Filled = paramsOf(fields, values);
   const params = filled.ok ? filled.params : {};
   const mustType = words.typed?.(params) ?? false;
-  const isConfirmed = !mustType || typed.trim() === owner;
+  const isReady = isConnected && (!mustType || typed.trim() === owner);
   const about = aboutSession(spec.params, row);
 
   const run = (): void => {
-    if (!filled.ok || !isConfirmed || phase.kind === 'running') return;
+    if (!filled.ok || !isReady || phase.kind === 'running') return;
     setPhase({ kind: 'running' });
     const options = { requestId, ...(about === undefined ? {} : { session: about }) };
     client.command(owner, command, filled.params, options).then(
@@ -55,6 +57,7 @@ export function CommandDialog({ client, spec, venue, owner, row, onClose }: Comm
     setValues({ ...values, [name]: value });
     if (phase.kind !== 'ended') return;
     setPhase({ kind: 'asking' });
+    setTyped('');
     setRequestId(newRequestId());
   };
   const isUnknown = phase.kind === 'ended' && phase.outcome.kind === 'unknown';
@@ -103,6 +106,7 @@ export function CommandDialog({ client, spec, venue, owner, row, onClose }: Comm
             />
           </label>
         )}
+        {!isConnected && <p class="problem">The relay cannot be heard: nothing can be sent now.</p>}
         <div role="status">
           {phase.kind === 'running' && <p>Asked; waiting for the venue…</p>}
           {phase.kind === 'ended' && <OutcomeView outcome={phase.outcome} />}
@@ -112,7 +116,7 @@ export function CommandDialog({ client, spec, venue, owner, row, onClose }: Comm
             <button
               type="submit"
               class={acts ? 'acts' : 'primary'}
-              disabled={!filled.ok || !isConfirmed || phase.kind === 'running'}
+              disabled={!filled.ok || !isReady || phase.kind === 'running'}
             >
               {isUnknown ? 'Ask again with the same id' : acts ? `${words.label} now` : 'Run'}
             </button>

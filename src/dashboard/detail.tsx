@@ -8,6 +8,7 @@ import { ProtectionChips } from './protection.js';
 import { isDoubtful, reasonWords } from './reasons.js';
 import { RttPlot } from './rtt-plot.js';
 import { Expiry } from './session-cells.js';
+import { isConnected } from './status-words.js';
 import type { Entry } from './timeline.js';
 import { TimelineList } from './timeline-list.js';
 import { ago, moment } from './times.js';
@@ -51,7 +52,7 @@ export function Detail(props: DetailProps) {
           <ReasonList codes={safety.notes} title="Noted, without lowering the level" />
           {safety.level === 'safe' && <p>Every input that the verdict needs is confirmed.</p>}
         </div>
-        {session !== undefined && <SessionFacts state={session} now={now} />}
+        {session !== undefined && <SessionFacts state={session} seenAtMs={feed.seenAtMs(key)} now={now} />}
         {session !== undefined && (
           <>
             <h3>Heartbeat round trip</h3>
@@ -59,7 +60,12 @@ export function Detail(props: DetailProps) {
           </>
         )}
         {source !== undefined && <SourceFacts state={source} />}
-        <CommandButtons client={client} commands={feed.commands(owner)} owner={owner} row={row} />
+        <CommandButtons
+          client={client}
+          commands={feed.commands(owner)}
+          row={row}
+          isConnected={isConnected(feed.status)}
+        />
         <Attributes state={state} />
         <h3 id="own-timeline">Timeline of this session</h3>
         <div class="own-timeline">
@@ -94,7 +100,15 @@ function ReasonList({ codes, title }: { readonly codes: readonly string[]; reado
   );
 }
 
-function SessionFacts({ state, now }: { readonly state: SessionState; readonly now: number }) {
+function SessionFacts({
+  state,
+  seenAtMs,
+  now,
+}: {
+  readonly state: SessionState;
+  readonly seenAtMs: number | undefined;
+  readonly now: number;
+}) {
   const { heartbeat, protection, staleSince, statusSince } = state;
   const time = (at: string | undefined): string =>
     at === undefined ? '–' : `${moment(Date.parse(at), now)} (${ago(now - Date.parse(at))} ago)`;
@@ -128,7 +142,7 @@ function SessionFacts({ state, now }: { readonly state: SessionState; readonly n
       <dt>Heartbeat</dt>
       <dd>{heartbeat === undefined ? 'never known' : heartbeatWords(heartbeat)}</dd>
       <dt>Seen</dt>
-      <dd>{time(state.lastSeenAt)}</dd>
+      <dd>{seenAtMs === undefined ? '–' : `${moment(seenAtMs, now)} (${ago(now - seenAtMs)} ago)`}</dd>
       <dt>Opened</dt>
       <dd>{time(state.openedAt)}</dd>
       <dt>Kind</dt>

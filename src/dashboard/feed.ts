@@ -1,6 +1,5 @@
 import { Subscription } from 'rxjs';
 import {
-  type ClientNotice,
   type ClientStatus,
   isSessionState,
   type Pulse,
@@ -14,7 +13,9 @@ import {
   type StatesView,
   type View,
 } from '../client/index.js';
+import { detailOf, noticeWords, outageWords } from './notice-words.js';
 import { createOrder, ownerOf, type Row } from './order.js';
+import { ownerName } from './owner.js';
 import { pastCursor } from './past.js';
 import { createRoundTrips, type RoundTrips } from './round-trips.js';
 import { createSkew } from './skew.js';
@@ -37,6 +38,8 @@ export interface Feed {
   /** By `<venue>.<source>`. */
   source(owner: string): SourceState | undefined;
   lastEvent(key: string): SessionEvent | undefined;
+  /** When the session gave its last sign of life, by the relay's clock; `undefined` where that is not known. */
+  seenAtMs(key: string): number | undefined;
   readonly timeline: Timeline;
   readonly roundTrips: RoundTrips;
   /** By `<venue>.<source>`; `undefined` until the relay has said it. */
@@ -83,6 +86,7 @@ export function createFeed({ client, now, changed }: FeedOptions): Feed {
   const views = new Map<string, StatesView>();
   const channels = new Set<string>();
   const lastEvents = new Map<string, SessionEvent>();
+  const lastPulses = new Map<string, number>();
   const commands = new Map<string, SourceCommands>();
   const levels = new Map<string, SafetyLevel>();
   let newlyUnsafe = new Map<string, Row>();
@@ -118,7 +122,7 @@ export function createFeed({ client, now, changed }: FeedOptions): Feed {
       doubtSinceMs = undefined;
     } else if (view === 'live') {
       doubtSinceMs = now();
-      timeline.mark('outage', OUTAGES[next], now(), { status: { ...status } });
+      timeline.mark('outage', outageWords(next), now(), { status: { ...status } });
     }
     view = next;
   };
@@ -154,6 +158,7 @@ export function createFeed({ client, now, changed }: FeedOptions): Feed {
   };
   const forget = (): void => {
     for (const key of lastEvents.keys()) if (!states.has(key)) lastEvents.delete(key);
+    for (const key of lastPulses.keys()) if (!states.has(key)) lastPulses.delete(key);
     for (const key of levels.keys()) if (!byKey.has(key)) levels.delete(key);
     roundTrips.keep(states);
   };
@@ -170,6 +175,7 @@ export function createFeed({ client, now, changed }: FeedOptions): Feed {
     heard();
     // Pulses are never sent again: how old they are when they come is what clocks and the way make.
     skew.saw(Date.parse(time), at);
+    lastPulses.set(subject, Date.parse(time));
     if (data.rttMs !== undefined) roundTrips.add(subject, at / 1_000, data.rttMs);
     changed();
   };
@@ -311,6 +317,13 @@ export function createFeed({ client, now, changed }: FeedOptions): Feed {
       return state === undefined || isSessionState(state) ? undefined : state;
     },
     lastEvent: (key) => lastEvents.get(key),
+    seenAtMs(key) {
+      const state = states.get(key);
+      const said = state !== undefined && isSessionState(state) ? Date.parse(state.lastSeenAt ?? '') : Number.NaN;
+      const pulsed = lastPulses.get(key) ?? Number.NaN;
+      const latest = Math.max(...[said, pulsed].filter((at) => !Number.isNaN(at)));
+      return Number.isFinite(latest) ? latest : undefined;
+    },
     timeline,
     roundTrips,
     commands: (owner) => commands.get(owner),
@@ -335,47 +348,6 @@ export function createFeed({ client, now, changed }: FeedOptions): Feed {
   };
 }
 
-const OUTAGES: { readonly [V in Exclude<View, 'live'>]: string } = {
-  unreachable: 'The relay cannot be heard: what is shown is not known to be true.',
-  blind: 'The relay cannot see: what is shown is not known to be true.',
-  replaying: 'The page is behind the relay and catches up.',
-};
-
-function ownerName({ venue, source }: SourceCommands): string {
-  return `${encodeToken(venue)}.${encodeToken(source)}`;
-}
-
-/** PROTOCOL.md §1: inside a token everything else is percent-encoded. */
-function encodeToken(name: string): string {
-  return encodeURIComponent(name)
-    .replaceAll('%3A', ':')
-    .replaceAll('%40', '@')
-    .replaceAll('%2B', '+')
-    .replace(/[.!*'()]/g, (one) => `%${one.charCodeAt(0).toString(16).toUpperCase()}`);
-}
-
 function lastBeat(status: ClientStatus | undefined): number | undefined {
   return status !== undefined && 'heartbeatAtMs' in status ? status.heartbeatAtMs : undefined;
-}
-
-/** Gaps are told by their own stream. */
-function noticeWords(notice: ClientNotice): string | undefined {
-  switch (notice.kind) {
-    case 'gap':
-      return undefined;
-    case 'resubscribed':
-      return `Frames of ${notice.channel} were missing: it was subscribed again, and nothing is lost by that.`;
-    case 'fault':
-      return `Something came that could not be read: ${notice.what}.`;
-    case 'refused':
-      return `The relay does not serve ${notice.channel}: ${notice.error.message}.`;
-    case 'token':
-      return `A token was refused: ${notice.error.message}.`;
-  }
-}
-
-function detailOf(notice: ClientNotice): { readonly [name: string]: unknown } {
-  return 'error' in notice
-    ? { ...notice, error: { code: notice.error.code, message: notice.error.message } }
-    : { ...notice };
 }

@@ -16,7 +16,7 @@ export function outcomeOfReply(reply: CommandReply): Outcome {
     return { kind: 'done', says: 'Done, before the relay restarted: its result is not held any more.', requestId };
   }
   const again = reply.replayed === true ? ' It had been carried out before: this is the first result.' : '';
-  return { kind: 'done', says: `Done.${again}`, result: reply.result, requestId };
+  return { kind: 'done', says: `It was carried out.${again}`, result: reply.result, requestId };
 }
 
 /** `data.outcome` says what is known of a command that was rejected; where it is absent, nothing is known. */

@@ -2,7 +2,7 @@ import type { Feed } from './feed.js';
 import { SKEW_TOLD_MS } from './skew.js';
 import { statusWords } from './status-words.js';
 import type { ThemeChoice } from './theme.js';
-import { ago, clockTime, zone } from './times.js';
+import { ago, clockTime, counted, zone } from './times.js';
 
 export interface HeaderProps {
   readonly feed: Feed;
@@ -36,7 +36,7 @@ export function PageHeader({ feed, now, theme, hasToken, onTheme, onForget, onRe
         {status !== undefined && <Tally what="gap" count={status.gaps} />}
         {status !== undefined && <Tally what="resubscription" count={status.resubscribed} />}
         {status !== undefined && <Tally what="fault" count={status.faults} />}
-        {narrowedTo !== undefined && <span class="chip">token shows {narrowedTo.length} sources</span>}
+        {narrowedTo !== undefined && <span class="chip">token shows {counted(narrowedTo.length, 'source')}</span>}
         {Math.abs(skewMs) >= SKEW_TOLD_MS && (
           <span class="chip" data-bad>
             this clock is {ago(Math.abs(skewMs))} {skewMs > 0 ? 'ahead of' : 'behind'} the relay's: countdowns are
@@ -65,8 +65,7 @@ function Tally({ what, count }: { readonly what: string; readonly count: number 
   if (count === 0) return null;
   return (
     <span class="chip" data-bad={what !== 'resubscription'}>
-      {count} {what}
-      {count === 1 ? '' : 's'}
+      {counted(count, what)}
     </span>
   );
 }

@@ -34,7 +34,7 @@ function fieldOf(name: string, property: Record_, required: boolean): Field {
     name,
     kind: kindOf(property, options),
     required,
-    about: text(property.description),
+    about: text(property.description).replaceAll('`', ''),
     options,
     initial: property.default === undefined || property.default === null ? '' : String(property.default),
     ...(typeof minimum === 'number' ? { min: minimum } : {}),

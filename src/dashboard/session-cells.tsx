@@ -56,7 +56,7 @@ export function SessionCells({ row, lastEvent, samples, now }: SessionCellsProps
           <None />
         ) : (
           <>
-            <span class="label">expires in </span>
+            <span class="label">ends in </span>
             <Expiry state={session} now={now} />
           </>
         )}
@@ -74,7 +74,8 @@ export function SessionCells({ row, lastEvent, samples, now }: SessionCellsProps
           <>
             <span class="words">{eventWords(lastEvent)}</span>
             <span class="sub">
-              {lastEvent.type} · {ago(now - Date.parse(lastEvent.time))} ago
+              <span class="event-type">{lastEvent.type} · </span>
+              {ago(now - Date.parse(lastEvent.time))} ago
             </span>
           </>
         )}

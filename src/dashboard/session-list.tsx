@@ -4,7 +4,7 @@ import type { Row } from './order.js';
 import { SESSION_COLUMNS, SessionCells } from './session-cells.js';
 import { VirtualGrid } from './virtual-grid.js';
 
-const HEIGHTS = { wide: 3.25, medium: 4.7, card: 9.2 } as const;
+const HEIGHTS = { wide: 3.25, medium: 4.7, card: 8 } as const;
 const BREAKPOINTS = { wide: 84, medium: 46 } as const;
 
 export interface SessionListProps {

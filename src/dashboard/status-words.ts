@@ -7,6 +7,19 @@ export interface StatusWords {
   readonly more: string;
 }
 
+/** Whether something that is sent now is sent at once. */
+export function isConnected(status: ClientStatus | undefined): boolean {
+  switch (status?.state) {
+    case 'open':
+    case 'replaying':
+    case 'blind':
+    case 'draining':
+      return true;
+    default:
+      return false;
+  }
+}
+
 /** How it stands with the relay, in words. `channels`: how many this page has subscribed. */
 export function statusWords(status: ClientStatus, nowMs: number, channels: number): StatusWords {
   switch (status.state) {

@@ -3,6 +3,7 @@ import { type Filter, isFiltering, NO_FILTER, STATUSES, toggled } from './filter
 import { LevelIcon } from './icons.js';
 import type { Counts } from './order.js';
 import { LEVEL_WORDS, LEVELS_WORST_FIRST } from './reasons.js';
+import { counted } from './times.js';
 
 export interface ToolbarProps {
   readonly filter: Filter;
@@ -79,7 +80,9 @@ export function Toolbar({ filter, counts, venues, shown, total, search, onFilter
       <button type="button" class="quiet" disabled={!isFiltering(filter)} onClick={() => onFilter(NO_FILTER)}>
         Clear
       </button>
-      <output class="sub">{isFiltering(filter) ? `${shown} of ${total} sessions` : `${total} sessions`}</output>
+      <output class="sub">
+        {isFiltering(filter) ? `${shown} of ${counted(total, 'session')}` : counted(total, 'session')}
+      </output>
     </search>
   );
 }

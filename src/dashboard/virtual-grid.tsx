@@ -41,13 +41,12 @@ export function VirtualGrid(props: GridProps) {
   const { id, columns, count, heights, activeKey, openKey } = props;
   const box = useRef<HTMLDivElement>(null);
   const { width, height, rem } = useSize(box);
-  const [scrollTop, setScrollTop] = useState(0);
   const layout = layoutOf(width / rem, props.breakpoints);
   const rowHeight = Math.round(heights[layout] * rem);
   const headHeight = layout === 'wide' ? Math.round(HEAD_REM * rem) : 0;
+  const { scrollTop, onScroll } = useScroll(box, props, rowHeight);
   const viewport: Viewport = { count, rowHeight, height: Math.max(0, height - headHeight), scrollTop };
   const { first, end } = visibleRange(viewport);
-  useAnchor(box, props, rowHeight);
 
   const show = (index: number): void => {
     const key = props.keyAt(index);
@@ -110,7 +109,7 @@ export function VirtualGrid(props: GridProps) {
       onFocus={() => {
         if (activeKey === undefined && count > 0) props.onActive(props.keyAt(first));
       }}
-      onScroll={(event) => setScrollTop(event.currentTarget.scrollTop)}
+      onScroll={onScroll}
     >
       <GridHead columns={columns} />
       <div role="rowgroup" class="grid-body" style={{ height: `${count * rowHeight}px` }}>
@@ -200,22 +199,39 @@ function useSize(box: { readonly current: HTMLElement | null }): {
   return size;
 }
 
-/** Scrolls along with the row at the top edge when its place in the list changes. */
-function useAnchor(
+/**
+ * Where the list is scrolled to. Where it is anchored, it scrolls along with the row at its top edge when that moves to
+ * another place: in the same turn as its rows are made, so that no frame shows the hole.
+ */
+function useScroll(
   box: { readonly current: HTMLElement | null },
   { isAnchored = false, count, keyAt, indexOf }: GridProps,
   rowHeight: number,
-): void {
+): { readonly scrollTop: number; readonly onScroll: () => void } {
+  const place = useRef(0);
   const anchor = useRef<{ readonly key: string; readonly index: number } | undefined>(undefined);
+  const [, redraw] = useState(0);
+  const before = isAnchored ? anchor.current : undefined;
+  const index = before === undefined ? -1 : indexOf(before.key);
+  const shift = before === undefined || index < 0 ? 0 : (index - before.index) * rowHeight;
+  const scrollTop = Math.max(0, place.current + shift);
+  const onScroll = (): void => {
+    place.current = box.current?.scrollTop ?? 0;
+    hold();
+    redraw((count) => count + 1);
+  };
+  const hold = (): void => {
+    const top = Math.floor(place.current / rowHeight);
+    anchor.current = top > 0 && top < count ? { key: keyAt(top), index: top } : undefined;
+  };
   useLayoutEffect(() => {
     const element = box.current;
     if (element === null || !isAnchored) return;
-    const before = anchor.current;
-    const index = before === undefined ? -1 : indexOf(before.key);
-    if (before !== undefined && index >= 0 && element.scrollTop > 0) {
-      element.scrollTop += (index - before.index) * rowHeight;
+    if (shift !== 0) {
+      element.scrollTop = scrollTop;
+      place.current = element.scrollTop;
     }
-    const top = Math.floor(element.scrollTop / rowHeight);
-    anchor.current = top > 0 && top < count ? { key: keyAt(top), index: top } : undefined;
+    hold();
   });
+  return { scrollTop, onScroll };
 }

@@ -116,7 +116,7 @@ describe('the outcome', () => {
   test('a first result that is given again says so', () => {
     expect(outcomeOfReply({ result: { a: 1 }, cursor: '1-1', requestId: 'r' })).toEqual({
       kind: 'done',
-      says: 'Done.',
+      says: 'It was carried out.',
       result: { a: 1 },
       requestId: 'r',
     });
