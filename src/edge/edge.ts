@@ -139,42 +139,12 @@ export function createEdge(options: EdgeOptions): Edge {
   const isIdentityFull = ({ identity }: Grant): boolean =>
     authenticator.mode !== 'none' && isFull(perIdentity, identity, limits.maxConnectionsPerIdentity);
 
-  const noRoom = ({ remoteAddress }: UpgradeRequest): UpgradeDecision | undefined => {
+  const noRoom = (remoteAddress: string): UpgradeDecision | undefined => {
     if (draining !== undefined || closed) return refuse(503, 'the relay is shutting down');
     if (admitted >= limits.maxConnections) return refuse(503, 'the relay is full');
     if (isFull(perAddress, remoteAddress, limits.maxConnectionsPerAddress))
       return refuse(429, 'too many connections from this address');
     return undefined;
-  };
-
-  const admit = async (request: UpgradeRequest): Promise<UpgradeDecision> => {
-    const problem = authorityProblem(request, { limits, authenticator });
-    if (problem !== undefined) return refuse(403, problem);
-    const before = noRoom(request);
-    if (before !== undefined) return before;
-    let grant: Grant | undefined = authenticator.anonymous;
-    const token = tokenOfHeaders(request.headers);
-    if (token !== undefined) {
-      // Whose token is being checked takes a place, too: a check may take seconds, and a flood comes at once.
-      admitted++;
-      change(perAddress, request.remoteAddress, 1);
-      try {
-        grant = await authenticator.authenticate(token);
-      } catch (thrown) {
-        const { code, message } = asSessionRelayError(thrown);
-        if (code === 'unauthenticated') return refuse(401, message, { 'www-authenticate': 'Bearer' });
-        log.error('a token could not be checked', { error: message });
-        return refuse(503, 'credentials cannot be checked now');
-      } finally {
-        admitted--;
-        change(perAddress, request.remoteAddress, -1);
-      }
-      // Others may have come while the token was checked.
-      const now = noRoom(request);
-      if (now !== undefined) return now;
-    }
-    if (grant !== undefined && isIdentityFull(grant)) return refuse(429, 'too many connections of this identity');
-    return take(request, grant);
   };
 
   const countPlace = (remoteAddress: string): (() => void) => {
@@ -184,6 +154,34 @@ export function createEdge(options: EdgeOptions): Edge {
       admitted--;
       change(perAddress, remoteAddress, -1);
     };
+  };
+
+  const admit = async (request: UpgradeRequest): Promise<UpgradeDecision> => {
+    const problem = authorityProblem(request, { limits, authenticator });
+    if (problem !== undefined) return refuse(403, problem);
+    const before = noRoom(request.remoteAddress);
+    if (before !== undefined) return before;
+    let grant: Grant | undefined = authenticator.anonymous;
+    const token = tokenOfHeaders(request.headers);
+    if (token !== undefined) {
+      // Whose token is being checked takes a place, too: a check may take seconds, and a flood comes at once.
+      const leavePlace = countPlace(request.remoteAddress);
+      try {
+        grant = await authenticator.authenticate(token);
+      } catch (thrown) {
+        const { code, message } = asSessionRelayError(thrown);
+        if (code === 'unauthenticated') return refuse(401, message, { 'www-authenticate': 'Bearer' });
+        log.error('a token could not be checked', { error: message });
+        return refuse(503, 'credentials cannot be checked now');
+      } finally {
+        leavePlace();
+      }
+      // Others may have come while the token was checked.
+      const now = noRoom(request.remoteAddress);
+      if (now !== undefined) return now;
+    }
+    if (grant !== undefined && isIdentityFull(grant)) return refuse(429, 'too many connections of this identity');
+    return take(request, grant);
   };
 
   /** Counts it from here on, so that sockets that are still opening count too. */
@@ -253,7 +251,7 @@ export function createEdge(options: EdgeOptions): Edge {
     position: channels.position,
     journal: replay.journal,
     takePlace({ remoteAddress, grant }, spectator) {
-      const refused = noRoom({ url: '', headers: {}, remoteAddress });
+      const refused = noRoom(remoteAddress);
       if (refused?.accept === false) throw noPlace(refused.status, RETRY_AFTER_SECONDS * 1_000);
       if (isIdentityFull(grant)) throw noPlace(429, RETRY_AFTER_SECONDS * 1_000);
       const leave = countPlace(remoteAddress);

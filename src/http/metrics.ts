@@ -75,7 +75,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
       },
     });
   };
-  const { stats, counts, load } = edge;
+  const { stats, counts } = edge;
 
   new Gauge(of('info', 'Always 1; what runs.', ['version', 'transport'])).set(
     { version: options.version, transport: options.transport },
@@ -83,8 +83,8 @@ export function createMetrics(options: MetricsOptions): Metrics {
   );
   gauge('connections', 'Open sockets.', () => counts().connections);
   gauge('groups', 'Distinct (pattern, fields, mode, pulses) that are subscribed to.', () => counts().groups);
-  gauge('lagging_connections', 'Sockets that are being replayed because they fell behind.', () => load().lagging);
-  gauge('buffered_bytes', 'Bytes that sockets have not taken yet.', () => load().bufferedBytes);
+  const lagging = new Gauge(of('lagging_connections', 'Sockets that are being replayed because they fell behind.'));
+  const buffered = new Gauge(of('buffered_bytes', 'Bytes that sockets have not taken yet.'));
   counter('deliveries_total', 'Frames of events and states handed to sockets.', () => stats.deliveries);
   counter('delivered_bytes_total', 'Bytes of these frames.', () => stats.deliveredBytes);
   counter('lags_total', 'How often a subscriber fell behind.', () => stats.lags);
@@ -195,6 +195,9 @@ export function createMetrics(options: MetricsOptions): Metrics {
   return {
     async render() {
       const [lag] = await Promise.all([bus.lag(), readStates()]);
+      const load = edge.load();
+      lagging.set(load.lagging);
+      buffered.set(load.bufferedBytes);
       waiting.set(lag.waiting);
       journalLag.set(lag.oldestMs / MS);
       journalBytes.set(lag.bytes);

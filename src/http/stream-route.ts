@@ -17,6 +17,7 @@ const streamParams = z.strictObject({
   since: cursor.optional(),
   ticket: z.string().max(128).optional(),
 });
+/** `Last-Event-ID` is named as the header in what is said of it. */
 const resumeParams = z.strictObject({ 'last-event-id': cursor });
 
 export interface StreamRouteOptions {
@@ -40,7 +41,8 @@ export function createStreamRoute(
       ...Object.fromEntries([...url.searchParams].filter(([name]) => name !== 'channel')),
     });
     const lastEventId = request.headers.get('last-event-id') ?? '';
-    const since = lastEventId === '' ? asked.since : parseParams(resumeParams, { 'last-event-id': lastEventId });
+    const since =
+      lastEventId === '' ? asked.since : parseParams(resumeParams, { 'last-event-id': lastEventId })['last-event-id'];
     const redeemed =
       asked.ticket === undefined ? undefined : tickets.redeem(asked.ticket, { resumes: lastEventId !== '' });
     let isOpen = false;
@@ -55,7 +57,7 @@ export function createStreamRoute(
         position: edge.position,
         channels,
         grant,
-        since: typeof since === 'string' ? since : since?.['last-event-id'],
+        since,
         clock,
         stallMs: edge.limits.stallMs,
         log,
@@ -71,6 +73,7 @@ export function createStreamRoute(
         throw thrown;
       }
       isOpen = true;
+      redeemed?.endWith(() => events.end());
       const headers = { 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' };
       return new Response(events.body, { status: 200, headers });
     } finally {

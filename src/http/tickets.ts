@@ -11,22 +11,26 @@ import type { Clock } from '../net/clock.js';
 export interface Tickets {
   issue(grant: Grant): { readonly ticket: string; readonly redeemWithinMs: number };
   /**
-   * The grant of a ticket, for a stream: the first within 30 s; again only to resume, within 60 s of the last end, and
-   * never beside another. Throws `unauthenticated`.
+   * The grant of a ticket, for a stream: the first within 30 s; again only to resume, within 60 s of the last end. Never
+   * beside another: a stream that it resumes and that has not ended, as far as the relay knows, ends now. Throws
+   * `unauthenticated`.
    */
   redeem(ticket: string, how: { readonly resumes: boolean }): Redeemed;
 }
 
 export interface Redeemed {
   readonly grant: Grant;
+  /** How to end the stream once another takes over from it; at once where one has. */
+  readonly endWith: (end: () => void) => void;
   /** The stream has ended. */
   readonly release: () => void;
 }
 
 export const REDEEM_WITHIN_MS = 30_000;
 export const RECONNECT_WITHIN_MS = 60_000;
-/** Tickets at once; beyond it none is issued. */
+/** Tickets at once, of everybody and of one identity; beyond it none is issued. */
 export const MAX_TICKETS = 10_000;
+export const MAX_TICKETS_PER_IDENTITY = 1_000;
 const TICKET_BYTES = 32;
 
 interface Ticket {
@@ -36,6 +40,7 @@ interface Ticket {
   redeemed: boolean;
   /** Which use of it: a stream that was taken over has nothing to release. */
   use: number;
+  end: (() => void) | undefined;
 }
 
 export function createTickets(clock: Clock, random: (bytes: number) => Buffer = randomBytes): Tickets {
@@ -44,23 +49,36 @@ export function createTickets(clock: Clock, random: (bytes: number) => Buffer = 
   const isOver = ({ grant, goodUntil }: Ticket): boolean =>
     (goodUntil !== undefined && clock.monotonic() > goodUntil) ||
     (grant.expiresAtMs !== undefined && clock.now() >= grant.expiresAtMs);
+  const counts = new Map<string, number>();
+  const countOf = ({ identity }: Grant): number => counts.get(identity) ?? 0;
+  const forget = (name: string): void => {
+    const ticket = tickets.get(name);
+    if (ticket === undefined) return;
+    tickets.delete(name);
+    const left = countOf(ticket.grant) - 1;
+    if (left > 0) counts.set(ticket.grant.identity, left);
+    else counts.delete(ticket.grant.identity);
+  };
+  const isFull = (grant: Grant): boolean => tickets.size >= MAX_TICKETS || countOf(grant) >= MAX_TICKETS_PER_IDENTITY;
   const sweep = (): void => {
-    for (const [name, ticket] of tickets) if (isOver(ticket)) tickets.delete(name);
+    for (const [name, ticket] of tickets) if (isOver(ticket)) forget(name);
   };
 
   return {
     issue(grant) {
-      if (tickets.size >= MAX_TICKETS) sweep();
-      if (tickets.size >= MAX_TICKETS)
+      if (isFull(grant)) sweep();
+      if (isFull(grant))
         throw new SessionRelayError('rate_limited', 'too many tickets are open', {
           data: { retryAfterMs: REDEEM_WITHIN_MS },
         });
+      counts.set(grant.identity, countOf(grant) + 1);
       const ticket = random(TICKET_BYTES).toString('base64url');
       tickets.set(digest(ticket), {
         grant,
         goodUntil: clock.monotonic() + REDEEM_WITHIN_MS,
         redeemed: false,
         use: 0,
+        end: undefined,
       });
       return { ticket, redeemWithinMs: REDEEM_WITHIN_MS };
     },
@@ -68,7 +86,7 @@ export function createTickets(clock: Clock, random: (bytes: number) => Buffer = 
       const name = digest(text);
       const ticket = tickets.get(name);
       if (ticket === undefined || isOver(ticket)) {
-        tickets.delete(name);
+        forget(name);
         throw new SessionRelayError('unauthenticated', 'the ticket is not good, or not any more: ask for a new one');
       }
       if (ticket.redeemed && !resumes)
@@ -76,10 +94,18 @@ export function createTickets(clock: Clock, random: (bytes: number) => Buffer = 
       ticket.redeemed = true;
       ticket.goodUntil = undefined;
       const use = ++ticket.use;
+      ticket.end?.();
+      ticket.end = undefined;
       return {
         grant: ticket.grant,
+        endWith(end) {
+          if (ticket.use === use) ticket.end = end;
+          else end();
+        },
         release() {
-          if (ticket.use === use) ticket.goodUntil = clock.monotonic() + RECONNECT_WITHIN_MS;
+          if (ticket.use !== use) return;
+          ticket.goodUntil = clock.monotonic() + RECONNECT_WITHIN_MS;
+          ticket.end = undefined;
         },
       };
     },

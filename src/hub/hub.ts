@@ -180,13 +180,22 @@ export function createHub(options: HubOptions): Hub {
       }),
   });
 
+  /** Behind what waits already: the venue made that before it forgot. */
+  const forgetDropped = ({ source, session }: Fact, { venue }: SourceDescription): void => {
+    const found = sources.find(`${venue}.${source}`);
+    const entries = found?.venue.forget?.(source, session);
+    if (found === undefined || entries === undefined) return;
+    const space = spaceName(found.venue);
+    intake.arrive({ facts: [], describe: () => undefined, memory: { space, entries: () => entries } });
+  };
+
   const open = async (): Promise<void> => {
     const contents = await openJournal();
     if (stopped) await closeJournal();
     mustRun();
     head = formatCursor(contents.epoch, 0);
     const { epoch, states } = contents;
-    const book = createLedger({ journal, clock, log, epoch, states, due: () => intake.wake() });
+    const book = createLedger({ journal, clock, log, epoch, states, dropped: forgetDropped, due: () => intake.wake() });
     ledger = book;
     intake.open(book);
     // What the life before this one had is gone: first the links, then the sight of what they showed.

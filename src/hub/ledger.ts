@@ -67,6 +67,8 @@ export interface LedgerOptions {
   readonly log: Log;
   readonly epoch: number;
   readonly states: readonly State[];
+  /** A session was dropped to make room for others: what its venue is to do and to remember about it. */
+  readonly dropped?: (fact: Fact<'session.removed'>, description: SourceDescription) => void;
   /** Time alone has made something due: run `deriveDue` and commit. */
   readonly due: () => void;
 }
@@ -233,7 +235,13 @@ export function createLedger(options: LedgerOptions): Ledger {
     }
   };
 
-  const room = createRoom({ book, ended: endedSince, record, log });
+  const room = createRoom({
+    book,
+    ended: endedSince,
+    record,
+    dropped: (fact, description) => options.dropped?.(fact, description),
+    log,
+  });
 
   const takeFact = (fact: Fact, description: SourceDescription): void => {
     const subject = sessionKey(description.venue, fact.source, fact.session);

@@ -28,9 +28,11 @@ export function createRoom(options: {
   readonly book: Pick<StateBook, 'get' | 'sessionsOf' | 'countOf'>;
   readonly ended: Pick<Ended, 'has' | 'countOf'>;
   readonly record: (fact: Fact, description: SourceDescription) => void;
+  /** A session was dropped before its time: its venue must not speak of it as of one that is known. */
+  readonly dropped: (fact: Fact<'session.removed'>, description: SourceDescription) => void;
   readonly log: Log;
 }): Room {
-  const { book, ended, record, log } = options;
+  const { book, ended, record, dropped, log } = options;
   /** What was refused, by source and kind. */
   const refused = new Map<string, number>();
 
@@ -52,7 +54,9 @@ export function createRoom(options: {
     let removed = 0;
     for (const { source: token, session, key } of [...book.sessionsOf(source)]) {
       if (!ended.has(key)) continue;
-      record({ source: token, session, type: 'session.removed', data: { reason: 'too_many' } }, description);
+      const removal = { source: token, session, type: 'session.removed', data: { reason: 'too_many' } } as const;
+      record(removal, description);
+      dropped(removal, description);
       if (++removed >= REMOVED_AT_ONCE) break;
     }
     return removed > 0;

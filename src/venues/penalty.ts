@@ -81,3 +81,11 @@ export function createPenalty(options: {
     },
   };
 }
+
+/** `Retry-After` in seconds or as a date, in ms from `nowMs`; `undefined` where there is none that can be read. */
+export function retryAfterMs(header: string | undefined, nowMs: number): number | undefined {
+  if (header === undefined) return undefined;
+  if (/^\d{1,9}$/.test(header.trim())) return Number(header) * 1_000;
+  const at = Date.parse(header);
+  return Number.isNaN(at) ? undefined : Math.max(0, at - nowMs);
+}

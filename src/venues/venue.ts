@@ -40,7 +40,8 @@ export interface Venue {
   webhook?(request: WebhookRequest): Promise<WebhookReply>;
   /**
    * The state of a session that ended long ago is being dropped: whatever is said of it next begins with what opens it.
-   * Answers what to remember because of that, committed with the drop. Absent where a session that has ended is always
+   * Answers what to remember because of that, committed with the drop (or soon after it, where it was dropped early to
+   * make room). Absent where a session that has ended is always
    * opened before anything else is said of it.
    */
   forget?(source: string, session: string): FactBatch['memory'];

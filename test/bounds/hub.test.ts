@@ -145,7 +145,14 @@ describe('what a venue makes the hub hold', () => {
   });
 
   test('sessions of a source: 20,000; those that ended make room, and where all live a new one is refused, which is told', async () => {
-    const world = await startWorld();
+    const forgotten: string[] = [];
+    const venue = fakeVenue({
+      forget(source, session) {
+        forgotten.push(`${source} ${session}`);
+        return { [session]: null };
+      },
+    });
+    const world = await startWorld({ venue });
     const ids = Array.from({ length: MAX_SESSIONS_OF_SOURCE - 1 }, (_, index) => `s${index}`);
     for (let from = 0; from < ids.length; from += 1_000) {
       world.venue.say(...ids.slice(from, from + 1_000).map((id) => opened(id)));
@@ -168,6 +175,10 @@ describe('what a venue makes the hub hold', () => {
     expect(world.events.filter(({ type }) => type === 'session.removed')).toMatchObject([
       { subject: 'tradernet.desk.s3', data: { reason: 'too_many' } },
     ]);
+    // Its venue speaks of it anew from then on, in a later life of the relay, too.
+    expect(forgotten).toEqual(['desk s3']);
+    const remembered = world.journal.taken.flatMap(({ memory }) => [...(memory ?? [])]);
+    expect(remembered.at(-1)?.[1]).toEqual({ s3: null });
     expect(world.state('s7')).toMatchObject({ status: 'contested' });
     expect(sessions()).toBe(MAX_SESSIONS_OF_SOURCE);
   });

@@ -1,13 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Json, JsonObject } from '../../model/json.js';
+import { MAX_BODY_BYTES, readBody } from '../body.js';
 import { answer } from './answer.js';
 import type { Exchange } from './exchange.js';
 import type { Grant } from './tokens.js';
 import { errorText, parseRequest, Refusal, resultText } from './wire.js';
 
 const PREFIX = '/api/v2';
-/** A larger body is refused. */
-const MAX_BODY_BYTES = 64 * 1024;
 /** Statuses other than 400 for an error in the body. */
 const STATUS_OF: { readonly [error: string]: number } = {
   too_many_requests: 429,
@@ -88,16 +87,6 @@ function paramOf(text: string): Json {
   } catch {
     return text;
   }
-}
-
-function readBody(request: IncomingMessage, done: (body: string | undefined) => void): void {
-  const parts: Buffer[] = [];
-  let bytes = 0;
-  request.on('data', (part: Buffer) => {
-    bytes += part.length;
-    if (bytes <= MAX_BODY_BYTES) parts.push(part);
-  });
-  request.on('end', () => done(bytes > MAX_BODY_BYTES ? undefined : Buffer.concat(parts).toString('utf8')));
 }
 
 function send(response: ServerResponse, status: number, text: string): void {

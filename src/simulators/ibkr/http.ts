@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { readBody } from '../body.js';
 import { type Answer, accessDenied, ENDPOINTS, type Endpoint, notFound } from './endpoints.js';
 import type { Gateway } from './gateway.js';
 
@@ -6,8 +7,6 @@ export const API_PREFIX = '/v1/api';
 const LOGIN_PATH = '/sso/Login';
 /** What a gateway redirects to where nobody is logged in. */
 const LOGIN_URL = `${LOGIN_PATH}?forwardTo=22&RL=1&ip2loc=US`;
-/** A larger body is refused. */
-const MAX_BODY_BYTES = 64 * 1024;
 
 const TYPES = {
   json: 'application/json; charset=utf-8',
@@ -92,15 +91,4 @@ function send(response: ServerResponse, { status, body, type, headers }: Answer,
     ...headers,
   });
   response.end(text);
-}
-
-/** `undefined` for a body that is too large. */
-function readBody(request: IncomingMessage, done: (body: string | undefined) => void): void {
-  const parts: Buffer[] = [];
-  let bytes = 0;
-  request.on('data', (part: Buffer) => {
-    bytes += part.length;
-    if (bytes <= MAX_BODY_BYTES) parts.push(part);
-  });
-  request.on('end', () => done(bytes > MAX_BODY_BYTES ? undefined : Buffer.concat(parts).toString('utf8')));
 }

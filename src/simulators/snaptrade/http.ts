@@ -1,14 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { messageOf } from '../../errors.js';
 import type { Json } from '../../model/json.js';
+import { readBody } from '../body.js';
 import { type ApiRequest, admit } from './admission.js';
 import type { Instead } from './conditions.js';
 import { type Answer, operationOf } from './operations.js';
 import type { Platform } from './platform.js';
 import { Refusal, refusalBody, refusals } from './refusal.js';
-
-/** A larger body is refused. */
-const MAX_BODY_BYTES = 64 * 1024;
 
 /** The API: whatever is not `/_sim` is a request of the partner's. */
 export function serveApi(request: IncomingMessage, response: ServerResponse, platform: Platform): void {
@@ -129,16 +127,4 @@ function rateHeaders({ clock, conditions, rate }: Platform): { readonly [name: s
     'x-ratelimit-remaining': throttledFor > 0 ? 0 : remaining,
     'x-ratelimit-reset': throttledFor > 0 ? Math.ceil(throttledFor) : resetSeconds,
   };
-}
-
-/** Calls back with the body, or with undefined where it is too large; not at all where the request breaks off. */
-function readBody(request: IncomingMessage, done: (body: string | undefined) => void): void {
-  const parts: Buffer[] = [];
-  let bytes = 0;
-  request.on('error', () => {});
-  request.on('data', (part: Buffer) => {
-    bytes += part.length;
-    if (bytes <= MAX_BODY_BYTES) parts.push(part);
-  });
-  request.on('end', () => done(bytes <= MAX_BODY_BYTES ? Buffer.concat(parts).toString('utf8') : undefined));
 }

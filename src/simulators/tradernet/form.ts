@@ -1,23 +1,9 @@
-import type { IncomingMessage } from 'node:http';
 import type { ApiRequest } from './http.js';
 import type { Fields } from './keys.js';
 import { refusals } from './refusal.js';
 
-/** A larger body is refused. */
-export const MAX_BODY_BYTES = 64 * 1024;
 /** `a[b][c]=d` deeper than this is refused. */
 const MAX_DEPTH = 8;
-
-/** `undefined` for a body that is too large. */
-export function readBody(request: IncomingMessage, done: (body: string | undefined) => void): void {
-  const parts: Buffer[] = [];
-  let bytes = 0;
-  request.on('data', (part: Buffer) => {
-    bytes += part.length;
-    if (bytes <= MAX_BODY_BYTES) parts.push(part);
-  });
-  request.on('end', () => done(bytes > MAX_BODY_BYTES ? undefined : Buffer.concat(parts).toString('utf8')));
-}
 
 /** A form, URL-encoded or in parts; empty where the body is neither. */
 export async function formOf({

@@ -1,6 +1,6 @@
 import { type EventData, type EventType, type Fact, SOURCE_TOKEN } from '../../model/event.js';
-import { sampleOf } from '../../model/grant.js';
 import type { Json } from '../../model/json.js';
+import { countFault, type FaultKind } from '../faults.js';
 import { CODE } from './failures.js';
 import type { PlatformRecord } from './memory.js';
 import {
@@ -303,14 +303,10 @@ function unknownValue(state: MapperState, place: string, value: Json): Mapped {
   return noteFault(state, 'unknown_value', place, `${place} ${JSON.stringify(value)}`);
 }
 
-function noteFault(state: MapperState, what: EventData<'source.fault'>['what'], place: string, sample: string): Mapped {
-  const key = `${what} ${place.slice(0, MAX_PLACE_CHARACTERS)}`;
-  const count = state.faults.get(key) ?? 0;
-  const isFull = count === 0 && state.faults.size >= MAX_FAULT_PLACES;
-  if (isFull) return [state, []];
-  const faults = new Map(state.faults).set(key, count + 1);
-  const facts = count > 0 ? [] : [ofSource(state, 'source.fault', { what, sample: sampleOf(sample) })];
-  return [{ ...state, faults }, facts];
+function noteFault(state: MapperState, what: FaultKind, place: string, sample: string): Mapped {
+  const kind = `${what} ${place.slice(0, MAX_PLACE_CHARACTERS)}`;
+  const { faults, told } = countFault(state.faults, kind, what, sample, MAX_FAULT_PLACES);
+  return [{ ...state, faults }, told === undefined ? [] : [ofSource(state, 'source.fault', told)]];
 }
 
 function ofSource<T extends EventType>({ source }: MapperState, type: T, data: EventData<T>): Fact {

@@ -83,13 +83,13 @@ const flag = z.union([z.boolean(), z.enum(['true', 'false']).transform((text) =>
 /** Names of indices and currencies have a few letters; a longer one is none. */
 const MAX_NAME_CHARACTERS = 64;
 const name = z.string().min(1).max(MAX_NAME_CHARACTERS);
-const names = z.array(name).catch([]).default([]);
+const names = z
+  .array(name)
+  .nullish()
+  .transform((list) => list ?? []);
 
-const statusReply = z.object({
-  locked: z.union([flag, z.literal('partial')]),
-  locked_currencies: names,
-  locked_indices: names,
-});
+const statusLevel = z.object({ locked: z.union([flag, z.literal('partial')]) });
+const statusParts = z.object({ locked_currencies: names, locked_indices: names });
 
 /** The reply of public/status: the example has a boolean and `locked_currencies`, the schema a text and `locked_indices`. */
 export interface PlatformStatus {
@@ -98,10 +98,13 @@ export interface PlatformStatus {
 }
 
 export function parseStatus(result: Json): PlatformStatus | undefined {
-  const parsed = statusReply.safeParse(result);
-  if (!parsed.success) return undefined;
-  const { locked, locked_currencies, locked_indices } = parsed.data;
-  const parts = [...new Set([...locked_currencies, ...locked_indices])];
+  const level = statusLevel.safeParse(result);
+  const named = statusParts.safeParse(result);
+  if (!level.success) return undefined;
+  const { locked } = level.data;
+  // A lock of everything holds whatever is named beside it; otherwise names that cannot be read are no "none".
+  if (!named.success) return locked === true ? { locked: 'all', parts: [] } : undefined;
+  const parts = [...new Set([...named.data.locked_currencies, ...named.data.locked_indices])];
   return { locked: locked === true ? 'all' : locked === false ? 'none' : 'partial', parts };
 }
 

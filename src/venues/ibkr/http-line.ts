@@ -5,7 +5,7 @@ import { createBudget } from '../../net/budget.js';
 import type { Clock } from '../../net/clock.js';
 import type { HttpClient, HttpReply, HttpRequest } from '../../net/http.js';
 import { createHttpLink } from '../http-link.js';
-import { createPenalty } from '../penalty.js';
+import { createPenalty, retryAfterMs } from '../penalty.js';
 import type { FactBatch, VenueMemory } from '../venue.js';
 import { readComplaint, readRefusal } from './messages.js';
 
@@ -98,7 +98,7 @@ export function createHttpLine(options: HttpLineOptions): HttpLine {
     moved: options.throttled,
   });
   const penalize = (retryAfter: string | undefined): void =>
-    penalty.impose(Math.max(PENALTY_MS, retryAfterMs(retryAfter, clock.now())));
+    penalty.impose(Math.max(PENALTY_MS, retryAfterMs(retryAfter, clock.now()) ?? 0));
 
   const send = async (request: HttpRequest, patient: boolean, proves: boolean): Promise<Answer> => {
     for (;;) {
@@ -174,12 +174,4 @@ export function readReply(reply: HttpReply, rttMs: number, hide: (text: string) 
     return { kind: 'failed', reason: `the venue answered with HTTP ${status}: ${message}`, sent: true, status };
   }
   return { kind: 'refused', status, message };
-}
-
-/** `Retry-After` in seconds or as a date; 0 where there is none that can be read. */
-function retryAfterMs(header: string | undefined, nowMs: number): number {
-  if (header === undefined) return 0;
-  if (/^\d{1,9}$/.test(header.trim())) return Number(header) * 1_000;
-  const at = Date.parse(header);
-  return Number.isNaN(at) ? 0 : Math.max(0, at - nowMs);
 }

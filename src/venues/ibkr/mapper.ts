@@ -1,5 +1,5 @@
 import { type EventData, type Fact, SOURCE_TOKEN } from '../../model/event.js';
-import { sampleOf } from '../../model/sample.js';
+import { countFault, type FaultKind } from '../faults.js';
 import { decide, type Evidence, NO_EVIDENCE } from './decision.js';
 import { type BrokerageStatus, type Frame, type SsoAnswer, said } from './messages.js';
 import { factOf, type Mapped, settle, type Told } from './settle.js';
@@ -14,8 +14,6 @@ type SessionToken = typeof SSO_TOKEN | typeof BROKERAGE_TOKEN;
 
 /** So many statuses in a row that decide nothing leave the brokerage session unseen. */
 export const UNDECIDED_TO_STALE = 3;
-/** Kinds of faults that are remembered at most. */
-const MAX_FAULT_KINDS = 100;
 
 /** Takes in what moves the evidence, and says what follows from all of it. */
 export function learn(state: MapperState, news: Partial<Evidence>, told: Told): Mapped {
@@ -245,14 +243,10 @@ function changesNothing(changed: Attributes): boolean {
   return Object.keys(changed).length === 0;
 }
 
-type FaultKind = EventData<'source.fault'>['what'];
-
 /** Tells a fault of a kind once; repeats are counted. */
 export function noteFault(state: MapperState, kind: string, what: FaultKind, sample: string): Mapped {
-  const times = state.faults.get(kind) ?? 0;
-  if (times === 0 && state.faults.size >= MAX_FAULT_KINDS) return [state, []];
-  const after: MapperState = { ...state, faults: new Map([...state.faults, [kind, times + 1]]) };
-  if (times > 0) return [after, []];
-  const data: EventData<'source.fault'> = { what, sample: sampleOf(sample) };
-  return [after, [{ source: state.about.source, session: SOURCE_TOKEN, type: 'source.fault', data }]];
+  const { faults, told } = countFault(state.faults, kind, what, sample);
+  const after: MapperState = { ...state, faults };
+  if (told === undefined) return [after, []];
+  return [after, [{ source: state.about.source, session: SOURCE_TOKEN, type: 'source.fault', data: told }]];
 }

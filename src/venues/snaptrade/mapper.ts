@@ -1,7 +1,8 @@
 import { type EventData, type EventType, type Fact, SOURCE_TOKEN, timestampOf } from '../../model/event.js';
 import type { Json } from '../../model/json.js';
+import type { FaultKind } from '../faults.js';
 import { type Brokerage, type ConnectionRow, MAX_ROWS, present } from './messages.js';
-import { type FaultKind, fact, followBrokers, type Mapped, noteFault } from './source-facts.js';
+import { fact, followBrokers, type Mapped, noteFault } from './source-facts.js';
 import type { KnownConnection, MapperState } from './state.js';
 
 /**

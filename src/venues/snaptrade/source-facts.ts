@@ -1,13 +1,10 @@
 import { type EventData, type EventType, type Fact, SOURCE_TOKEN, timestampOf } from '../../model/event.js';
-import { sampleOf } from '../../model/sample.js';
+import { countFault, type FaultKind } from '../faults.js';
 import { type ConnectionRow, type PortalEvent, present } from './messages.js';
 import type { MapperState } from './state.js';
 
 /** What is said of a source as a whole, and of portals: pure, like everything that makes facts. */
 export type Mapped = readonly [MapperState, readonly Fact[]];
-
-/** Kinds of faults that are remembered at most. */
-const MAX_FAULT_KINDS = 100;
 
 /** Steps that a person went through in a portal: events without a state. */
 export function portalFacts(state: MapperState, events: readonly PortalEvent[]): readonly Fact[] {
@@ -49,15 +46,11 @@ export function wantAttention(
   return [{ ...state, asked }, [fact(state, SOURCE_TOKEN, 'session.attention', { action, instructions })]];
 }
 
-export type FaultKind = EventData<'source.fault'>['what'];
-
 /** Tells a fault of a kind once; repeats are counted. `key`: once for good, whatever is restarted. */
 export function noteFault(state: MapperState, kind: string, what: FaultKind, sample: string, key?: string): Mapped {
-  const times = state.faults.get(kind) ?? 0;
-  if (times === 0 && state.faults.size >= MAX_FAULT_KINDS) return [state, []];
-  const after: MapperState = { ...state, faults: new Map(state.faults).set(kind, times + 1) };
-  if (times > 0) return [after, []];
-  return [after, [fact(state, SOURCE_TOKEN, 'source.fault', { what, sample: sampleOf(sample) }, key)]];
+  const { faults, told } = countFault(state.faults, kind, what, sample);
+  const after: MapperState = { ...state, faults };
+  return [after, told === undefined ? [] : [fact(state, SOURCE_TOKEN, 'source.fault', told, key)]];
 }
 
 /** Brokers whose trouble began, changed or ended; one that no connection uses any more is nobody's concern. */

@@ -6,7 +6,7 @@ import { createBudget } from '../../net/budget.js';
 import type { Clock } from '../../net/clock.js';
 import type { HttpClient, HttpReply, HttpRequest } from '../../net/http.js';
 import { createHttpLink } from '../http-link.js';
-import { createPenalty } from '../penalty.js';
+import { createPenalty, retryAfterMs } from '../penalty.js';
 import type { FactBatch, VenueMemory } from '../venue.js';
 import { isTruthy } from './messages.js';
 
@@ -149,7 +149,7 @@ export function readReply(reply: HttpReply, nowMs: number, hide: (text: string) 
   const parsed = apiError.safeParse(body);
   const said = parsed.success ? parsed.data : {};
   if (status === 429 || String(said.code) === '429') {
-    return { kind: 'throttled', waitMs: retryAfterMs(headers['retry-after'], nowMs), sent: true };
+    return { kind: 'throttled', waitMs: penaltyOf(headers['retry-after'], nowMs), sent: true };
   }
   if (status >= 500) return { kind: 'failed', reason: `the venue answered with HTTP ${status}`, sent: true };
   const complaint = [said.error, said.errMsg].find(isTruthy);
@@ -178,10 +178,7 @@ export function readReply(reply: HttpReply, nowMs: number, hide: (text: string) 
   return { kind: 'failed', reason: `the venue answered with HTTP ${status}`, sent: true };
 }
 
-/** `Retry-After` in seconds or as a date; a default where there is none that can be read. */
-export function retryAfterMs(header: string | undefined, nowMs: number): number {
-  if (header === undefined) return DEFAULT_PENALTY_MS;
-  if (/^\d{1,9}$/.test(header.trim())) return Number(header) * 1_000;
-  const at = Date.parse(header);
-  return Number.isNaN(at) ? DEFAULT_PENALTY_MS : Math.max(0, at - nowMs);
+/** What a refusal for too many requests says to wait; a default where it says nothing that can be read. */
+export function penaltyOf(retryAfter: string | undefined, nowMs: number): number {
+  return retryAfterMs(retryAfter, nowMs) ?? DEFAULT_PENALTY_MS;
 }

@@ -1,5 +1,5 @@
 import { type EventData, type EventType, type Fact, SOURCE_TOKEN, timestampOf } from '../../model/event.js';
-import { sampleOf } from '../../model/sample.js';
+import { countFault, type FaultKind } from '../faults.js';
 import { diffList } from './diff.js';
 import type { Frame } from './messages.js';
 import type { SessionRow } from './rows.js';
@@ -22,8 +22,6 @@ export interface Told {
   readonly proved: boolean;
 }
 
-/** Kinds of faults that are remembered at most: a venue that makes up names without end is told so many times. */
-const MAX_FAULT_KINDS = 100;
 /** `expire` and `expire_datetime` that differ by more say different things; clocks and delays explain less. */
 const MAX_EXPIRE_DIFFERENCE_MS = 300_000;
 
@@ -259,16 +257,12 @@ function disagrees({ expiresMs, leftSeconds }: SessionRow, atMs: number): boolea
   return Math.abs(expiresMs - (atMs + leftSeconds * 1_000)) > MAX_EXPIRE_DIFFERENCE_MS;
 }
 
-type FaultKind = EventData<'source.fault'>['what'];
-
 /** Tells a fault of a kind once; repeats are counted. */
 export function noteFault(state: MapperState, kind: string, what: FaultKind, sample: string): Mapped {
-  const times = state.faults.get(kind) ?? 0;
-  if (times === 0 && state.faults.size >= MAX_FAULT_KINDS) return [state, []];
-  const after: MapperState = { ...state, faults: new Map([...state.faults, [kind, times + 1]]) };
-  if (times > 0) return [after, []];
-  const data: EventData<'source.fault'> = { what, sample: sampleOf(sample) };
-  return [after, [{ source: state.about.source, session: SOURCE_TOKEN, type: 'source.fault', data }]];
+  const { faults, told } = countFault(state.faults, kind, what, sample);
+  const after: MapperState = { ...state, faults };
+  if (told === undefined) return [after, []];
+  return [after, [{ source: state.about.source, session: SOURCE_TOKEN, type: 'source.fault', data: told }]];
 }
 
 function changes(before: KnownRow['attributes'], after: KnownRow['attributes']): KnownRow['attributes'] {

@@ -6,7 +6,7 @@ import type { VenuePorts } from '../venue.js';
 import type { Auth } from './api.js';
 import type { Book } from './book.js';
 import { SAYS_USER_DATA } from './carriers/carrier.js';
-import { type HttpLine, retryAfterMs } from './http-line.js';
+import { type HttpLine, penaltyOf } from './http-line.js';
 import { createLine, type LineEnd } from './line.js';
 import { BLOCKED_RETRY_MS } from './login.js';
 import { judgeUserData, mapFrame, noteFault } from './mapper.js';
@@ -154,7 +154,7 @@ export function createStream(options: StreamOptions): Stream {
       log.warn('the venue refuses this client at the upgrade: set headers', { source });
       return BLOCKED_RETRY_MS;
     }
-    if (status === 429) http.penalize(retryAfterMs(end.retryAfter, clock.now()));
+    if (status === 429) http.penalize(penaltyOf(end.retryAfter, clock.now()));
     return http.penaltyLeftMs();
   };
 

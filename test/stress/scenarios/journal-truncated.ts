@@ -19,6 +19,8 @@ const FILL_MS = 4_000;
 /** Retention, every 10 s of the relay's time, runs twice a second. */
 const TIMES_FASTER = 20;
 const STALL_MS = 30 * 60_000;
+/** They resume once nothing flows any more. */
+const LATE = 2;
 const CHANNELS = ['>', 'deribit.load.>', '*.*.*.session.updated'] as const;
 
 /**
@@ -42,10 +44,7 @@ export const journalTruncated: Scenario = {
     const record = createJournalRecord({ from });
     await stage.pause(FILL_MS);
     const resting: Promise<void>[] = [];
-    for (let index = 0; index < stage.size(20, 9); index++) {
-      const draw = stage.draw.fork(`resuming ${index}`);
-      const kind = index % 4;
-      const since = await beginning(relay, kind, draw);
+    const resume = (index: number, draw: Draw, since: string, restMs: number): void => {
       stage.subscriber({
         name: `resuming ${index}`,
         channels: [draw.oneOf(CHANNELS)],
@@ -57,16 +56,31 @@ export const journalTruncated: Scenario = {
         onNotice(method, self) {
           if (method !== 'welcome' || self.connects > 1) return;
           self.pause();
-          // The last two kinds begin where the journal is dropped: they rest until it was.
-          const restMs = kind > 1 ? draw.between(2_000, 4_000) : draw.between(0, 1_000);
           resting.push(stage.pause(restMs).then(() => self.resume()));
         },
       });
+    };
+    const everybodyRested = async (): Promise<void> => {
+      await stage.until(() => resting.length === stage.subscribers.length, 'everybody is let in');
+      await Promise.all(resting);
+    };
+    const count = stage.size(20, 9);
+    for (let index = 0; index < count; index++) {
+      const draw = stage.draw.fork(`resuming ${index}`);
+      const kind = index % 4;
+      // The last two kinds begin where the journal is dropped: they rest until it was.
+      const restMs = kind > 1 ? draw.between(2_000, 4_000) : draw.between(0, 1_000);
+      resume(index, draw, await beginning(relay, kind, draw), restMs);
       await stage.pause(draw.between(50, 250));
     }
-    await stage.until(() => resting.length === stage.subscribers.length, 'everybody is let in');
-    await Promise.all(resting);
+    await everybodyRested();
     await relay.rate(0);
+    // Where a machine is so busy that the journal is dropped faster than anybody reads it, these still get it all.
+    for (let index = count; index < count + LATE; index++) {
+      const draw = stage.draw.fork(`resuming ${index}`);
+      resume(index, draw, await beginning(relay, 1, draw), 0);
+    }
+    await everybodyRested();
     const verdict = await judge(stage, { relay, record, boundMs: 40_000, read: (of) => readRemembered(relay, of) });
     const refused = sum(stage.subscribers, 'not recovered');
     const midway = sum(stage.subscribers, 'gap') - refused;

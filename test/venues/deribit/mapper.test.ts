@@ -117,6 +117,15 @@ describe('public/status', () => {
     ]);
   });
 
+  test.each([[['btc_usd', 7]], ['btc_usd'], [{}]])('with parts that cannot be read confirms nothing: %j', (names) => {
+    for (const locked of [false, 'partial']) {
+      expect(run([status(locked, { locked_indices: names })])[1]).toEqual(['- source.fault unknown_value']);
+    }
+    // What holds for everything needs no names.
+    expect(run([status(true, { locked_indices: names })])[1]).toEqual(['- venue.locked']);
+    expect(run([status(false, { locked_indices: null })])[1]).toEqual(['- venue.normal']);
+  });
+
   test('never says normal of a venue that is locked, whatever was known of it', () => {
     const locked = status(true, { locked_currencies: ['BTC'] });
     expect(run([locked])[1]).toEqual(['- venue.locked', '- venue.degraded BTC']);

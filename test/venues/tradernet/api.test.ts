@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { HttpReply } from '../../../src/net/http.js';
 import { createSecrets } from '../../../src/venues/secrets.js';
 import { type Auth, createApi, readLogin } from '../../../src/venues/tradernet/api.js';
-import { createHttpLine, readReply, retryAfterMs } from '../../../src/venues/tradernet/http-line.js';
+import { createHttpLine, penaltyOf, readReply } from '../../../src/venues/tradernet/http-line.js';
 import { hmacHex, presign, signV2, signV3, socketQuery } from '../../../src/venues/tradernet/signing.js';
 import { FakeHttp } from '../../support/fake-http.js';
 import { VirtualClock } from '../../support/virtual-clock.js';
@@ -87,11 +87,11 @@ describe('what an answer means', () => {
   });
 
   test('Retry-After counts in seconds or names a time', () => {
-    expect(retryAfterMs('7', NOW)).toBe(7_000);
-    expect(retryAfterMs(new Date(NOW + 90_000).toUTCString(), NOW)).toBe(90_000);
-    expect(retryAfterMs(new Date(NOW - 90_000).toUTCString(), NOW)).toBe(0);
-    expect(retryAfterMs('soon', NOW)).toBe(60_000);
-    expect(retryAfterMs(undefined, NOW)).toBe(60_000);
+    expect(penaltyOf('7', NOW)).toBe(7_000);
+    expect(penaltyOf(new Date(NOW + 90_000).toUTCString(), NOW)).toBe(90_000);
+    expect(penaltyOf(new Date(NOW - 90_000).toUTCString(), NOW)).toBe(0);
+    expect(penaltyOf('soon', NOW)).toBe(60_000);
+    expect(penaltyOf(undefined, NOW)).toBe(60_000);
   });
 });
 
