@@ -45,7 +45,7 @@ interface PageProps {
 /** The whole page. What the relay says is in the feed; here stands what the person at it has chosen. */
 function Page({ token, onToken, onAgain }: PageProps) {
   const { client, feed, drawn } = useRelay(token);
-  const now = useNow();
+  const now = useNow(feed.tick);
   const relayNow = relayTime(now, feed.skewMs);
   const { choice, theme, next } = useTheme();
   const [filter, setFilter] = useState<Filter>(NO_FILTER);

@@ -129,7 +129,7 @@ function SessionFacts({
           'no end is known'
         ) : (
           <>
-            in <Expiry state={state} now={now} />, at {moment(Date.parse(state.expiresAt), now)}
+            <Expiry state={state} now={now} />, at {moment(Date.parse(state.expiresAt), now)}
           </>
         )}
       </dd>

@@ -1,6 +1,5 @@
 import { Subscription } from 'rxjs';
 import {
-  type ClientStatus,
   isSessionState,
   type Pulse,
   type RelayClient,
@@ -11,27 +10,18 @@ import {
   type SourceState,
   type State,
   type StatesView,
-  type View,
 } from '../client/index.js';
 import { detailOf, noticeWords, outageWords } from './notice-words.js';
 import { createOrder, ownerOf, type Row } from './order.js';
 import { ownerName } from './owner.js';
 import { pastCursor } from './past.js';
 import { createRoundTrips, type RoundTrips } from './round-trips.js';
+import { createSight, type Sight } from './sight.js';
 import { createSkew } from './skew.js';
 import { createTimeline, type Timeline } from './timeline.js';
 
 /** All that the page knows of one relay. Changes in place; `changed` says when to look again. */
-export interface Feed {
-  readonly status: ClientStatus | undefined;
-  /** Whether what is shown may be believed: the worst view of the channels that it came by. */
-  readonly view: View;
-  /** Something was live at least once. */
-  readonly wasLive: boolean;
-  /** Since when it may not be believed; `undefined` while it may. This machine's clock. */
-  readonly doubtSinceMs: number | undefined;
-  /** When the relay was heard last. This machine's clock. */
-  readonly heardAtMs: number | undefined;
+export interface Feed extends Omit<Sight, 'stands' | 'channel' | 'heard' | 'isDeaf'> {
   /** Worst first. */
   readonly rows: readonly Row[];
   row(key: string): Row | undefined;
@@ -69,8 +59,6 @@ const PAST_EVENTS = 1_000;
 /** More sources than this are more channels than a relay serves one connection. */
 const MAX_SOURCES = 100;
 
-const VIEW_RANK: { readonly [V in View]: number } = { live: 0, replaying: 1, blind: 2, unreachable: 3 };
-
 /**
  * States and events come on two channels that mean the same: what is true now as a fold four times a second at most,
  * and what happened one by one. So thousands of sessions cost a screen no more than a few.
@@ -93,48 +81,33 @@ export function createFeed({ client, now, changed }: FeedOptions): Feed {
   let states: ReadonlyMap<string, State> = new Map();
   let rows: readonly Row[] = [];
   let byKey = new Map<string, Row>();
-  let status: ClientStatus | undefined;
-  let view: View = 'unreachable';
-  let wasLive = false;
-  let doubtSinceMs: number | undefined = now();
-  let heardAtMs: number | undefined;
   let narrowedTo: readonly string[] | undefined;
   let refusal: SessionRelayError | undefined;
   let sourcesAsked = new Subscription();
   /** The sources whose states stand here, when their commands were asked for last. */
   let askedFor = '';
 
-  const heard = (): void => {
-    heardAtMs = now();
-  };
-
-  const setView = (): void => {
-    const worst = [...views.values()].reduce<View>(
-      (most, one) => (VIEW_RANK[one.view] > VIEW_RANK[most] ? one.view : most),
-      'live',
-    );
-    const isOver = status === undefined || status.state === 'closed';
-    const next: View = isOver || views.size === 0 ? 'unreachable' : worst;
-    if (next === view) return;
-    if (next === 'live') {
-      if (wasLive) timeline.mark('back', 'The page follows the relay again.', now());
-      wasLive = true;
-      doubtSinceMs = undefined;
-    } else if (view === 'live') {
-      doubtSinceMs = now();
-      timeline.mark('outage', outageWords(next), now(), { status: { ...status } });
-    }
-    view = next;
-  };
+  const sight = createSight({
+    now,
+    turned(view, before) {
+      if (before.wasLive && view === 'live') timeline.mark('back', 'The page follows the relay again.', now());
+      if (before.view === 'live' && view !== 'live') {
+        timeline.mark('outage', outageWords(view), now(), { status: { ...sight.status } });
+      }
+      setRows();
+      changed();
+    },
+  });
+  const { heard } = sight;
 
   const setStates = (name: string, said: StatesView): void => {
-    const isFirst = !wasLive;
+    const isFirst = !sight.wasLive;
     views.set(name, said);
-    setView();
+    sight.channel(name, said.view);
     if (said.view === 'live') heard();
     states = views.size === 1 ? said.states : new Map([...views.values()].flatMap((one) => [...one.states]));
     setRows();
-    if (view === 'live') {
+    if (sight.view === 'live') {
       noteLevels(isFirst);
       forget();
       askAgain();
@@ -143,7 +116,7 @@ export function createFeed({ client, now, changed }: FeedOptions): Feed {
   };
 
   const setRows = (): void => {
-    rows = order.update(states, status === undefined || status.state === 'closed' ? 'relay_unreachable' : undefined);
+    rows = order.update(states, sight.isDeaf ? 'relay_unreachable' : undefined);
     byKey = new Map(rows.map((row) => [row.key, row]));
   };
 
@@ -193,7 +166,7 @@ export function createFeed({ client, now, changed }: FeedOptions): Feed {
       channels.delete(pair.events);
       views.delete(pair.states);
       refused(thrown);
-      setView();
+      sight.channel(pair.states, undefined);
       changed();
     };
     both.add(
@@ -271,15 +244,9 @@ export function createFeed({ client, now, changed }: FeedOptions): Feed {
   };
 
   all.add(
-    client.status$.subscribe({
-      next(next) {
-        const beat = 'heartbeatAtMs' in next ? next.heartbeatAtMs : undefined;
-        if (beat !== undefined && beat !== lastBeat(status)) heard();
-        status = next;
-        setView();
-        if (next.state === 'closed') setRows();
-        changed();
-      },
+    client.status$.subscribe((status) => {
+      sight.stands(status);
+      changed();
     }),
   );
   all.add(
@@ -294,20 +261,21 @@ export function createFeed({ client, now, changed }: FeedOptions): Feed {
 
   return {
     get status() {
-      return status;
+      return sight.status;
     },
     get view() {
-      return view;
+      return sight.view;
     },
     get wasLive() {
-      return wasLive;
+      return sight.wasLive;
     },
     get doubtSinceMs() {
-      return doubtSinceMs;
+      return sight.doubtSinceMs;
     },
     get heardAtMs() {
-      return heardAtMs;
+      return sight.heardAtMs;
     },
+    tick: sight.tick,
     get rows() {
       return rows;
     },
@@ -346,8 +314,4 @@ export function createFeed({ client, now, changed }: FeedOptions): Feed {
     },
     stop: () => all.unsubscribe(),
   };
-}
-
-function lastBeat(status: ClientStatus | undefined): number | undefined {
-  return status !== undefined && 'heartbeatAtMs' in status ? status.heartbeatAtMs : undefined;
 }

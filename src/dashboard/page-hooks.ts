@@ -2,19 +2,20 @@ import { useEffect, useState } from 'preact/hooks';
 
 const TICK_MS = 1_000;
 
-/** This machine's time; moves once a second, on the second. */
-export function useNow(): number {
+/** This machine's time; moves once a second, on the second, and calls `ticked` each time. */
+export function useNow(ticked: () => void): number {
   const [now, setNow] = useState(Date.now);
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout>;
     const tick = (): void => {
       const at = Date.now();
+      ticked();
       setNow(at);
       timer = setTimeout(tick, TICK_MS - (at % TICK_MS));
     };
     tick();
     return () => clearTimeout(timer);
-  }, []);
+  }, [ticked]);
   return now;
 }
 

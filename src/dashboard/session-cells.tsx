@@ -52,14 +52,7 @@ export function SessionCells({ row, lastEvent, samples, now }: SessionCellsProps
         <Reasons row={row} />
       </Cell>
       <Cell className="c-expires">
-        {session?.expiresAt === undefined ? (
-          <None />
-        ) : (
-          <>
-            <span class="label">ends in </span>
-            <Expiry state={session} now={now} />
-          </>
-        )}
+        {session?.expiresAt === undefined ? <None /> : <Expiry state={session} now={now} label="ends in " />}
       </Cell>
       <Cell className="c-rtt">
         <RoundTrip state={session} samples={samples} />
@@ -128,14 +121,26 @@ function Reasons({ row: { safety } }: { readonly row: Row }) {
 /** The last five minutes are marked. */
 const SOON_MS = 300_000;
 
-export function Expiry({ state, now }: { readonly state: SessionState; readonly now: number }) {
+export function Expiry({
+  state,
+  now,
+  label,
+}: {
+  readonly state: SessionState;
+  readonly now: number;
+  /** Before what is left; what has ended says so itself. */
+  readonly label?: string;
+}) {
   const left = state.expiresAt === undefined ? Number.NaN : Date.parse(state.expiresAt) - now;
-  if (Number.isNaN(left)) return <span class="dim">–</span>;
+  if (Number.isNaN(left)) return <None />;
   return (
-    <span class="count" data-soon={left < SOON_MS}>
-      {countdown(left)}
-      {left < SOON_MS && left > 0 ? ' !' : ''}
-    </span>
+    <>
+      {label !== undefined && left > 0 && <span class="label">{label}</span>}
+      <span class="count" data-soon={left < SOON_MS}>
+        {countdown(left)}
+        {left < SOON_MS && left > 0 ? ' !' : ''}
+      </span>
+    </>
   );
 }
 

@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 
 /** Where the relay wants a token. `refused`: one was tried, and this is what the relay said. */
 export function SignIn({
@@ -9,6 +9,8 @@ export function SignIn({
   readonly onToken: (token: string) => void;
 }) {
   const [token, setToken] = useState('');
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => field.current?.focus(), []);
   return (
     <form
       class="sign-in"
@@ -28,6 +30,7 @@ export function SignIn({
       <label class="field">
         <span>Token</span>
         <input
+          ref={field}
           type="password"
           autocomplete="off"
           spellcheck={false}

@@ -138,3 +138,27 @@ test('a client that has ended leaves nothing that looks true', async () => {
   await on.client.close();
   expect([on.feed.view, levels(on.feed)]).toEqual(['unreachable', [['deribit.main.relay', 'unknown']]]);
 });
+
+test('a machine that slept believes nothing until the relay is heard again', async () => {
+  const relay = await startTestRelay('ws');
+  relay.venue.open('relay');
+  await relay.settled();
+  let leapMs = 0;
+  const { client } = connected(relay);
+  const feed = createFeed({ client, now: () => relay.clock.now() + leapMs, changed() {} });
+  feeds.push(feed);
+  await passing(relay.clock, () => feed.view === 'live' && feed.timeline.size > 0, 'live');
+  feed.tick();
+  expect(feed.view).toBe('live');
+  // Late, but the relay was heard meanwhile: a tab in the background.
+  leapMs = 20_000;
+  feed.tick();
+  expect(feed.view).toBe('live');
+  leapMs = 3_600_000;
+  feed.tick();
+  expect([feed.view, levels(feed)]).toEqual(['unreachable', [['deribit.main.relay', 'unknown']]]);
+  relay.venue.update('relay');
+  await passing(relay.clock, () => feed.view === 'live', 'word of the relay');
+  expect(levels(feed)).toEqual([['deribit.main.relay', 'unknown']]);
+  expect(feed.rows[0]?.safety.reasons).toEqual(['unconfirmed']);
+});
