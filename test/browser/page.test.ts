@@ -4,7 +4,7 @@ import { closePages, describeInChromium, openPage, quitChromium } from '../suppo
 import { closeDesks, journaled, startDesk } from '../support/desk.js';
 import { TRANSPORTS } from '../support/relay.js';
 import { createScriptedVenue } from '../support/scripted-venue.js';
-import { sessionRow, sessions, until, untilLive, untilRow, untilWholeTimeline } from './screen.js';
+import { detail, sessionRow, sessions, until, untilLive, untilRow, untilWholeTimeline } from './screen.js';
 
 /** The built page in a browser, served by a relay with every venue behind it. */
 vi.setConfig({ testTimeout: 60_000 });
@@ -59,6 +59,23 @@ describeInChromium.each(TRANSPORTS)('the page over %s', (transport) => {
     const came =
       "[globalThis.ran === true, document.getElementById('markup') !== null, getComputedStyle(document.body).display]";
     expect(await page.evaluate(came)).toEqual([false, false, expect.not.stringMatching('none')]);
+  });
+
+  test('round trips are drawn, within the policy', async () => {
+    const venue = createScriptedVenue();
+    const { url } = await startDesk({ venues: [venue], transport });
+    venue.open('bot');
+    const page = await openPage(url, { width: 1600, height: 1000 });
+    await untilLive(page);
+    await sessionRow(page, 'deribit.main.bot').click();
+    const opened = detail(page, 'deribit.main.bot');
+    await opened.getByText('No round trip was measured').waitFor();
+    // Of two at once the newest is told alone.
+    await until(async () => {
+      venue.pulse('bot');
+      return opened.locator('canvas').isVisible();
+    }).toBe(true);
+    await sessionRow(page, 'deribit.main.bot').getByText('7 ms').waitFor();
   });
 
   test('its letters are drawn: the machine has a font', async () => {
