@@ -1,19 +1,15 @@
 import { createHash } from 'node:crypto';
 import axe from 'axe-core';
 import type { Page } from 'playwright-core';
-import { afterAll, afterEach, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
-import { closePages, describeInChromium, openPage, quitChromium } from '../support/chromium.js';
+import { closeAfterEach, describeInChromium, openPage } from '../support/chromium.js';
 import { closeDesks, startDesk } from '../support/desk.js';
 import { detail, sessionRow, sessions, timeline, until, untilLive, untilRow } from './screen.js';
 
 /** Whoever cannot see the page, its colours, or use a mouse on it. */
 vi.setConfig({ testTimeout: 60_000 });
-afterEach(async () => {
-  await closePages();
-  await closeDesks();
-});
-afterAll(quitChromium);
+closeAfterEach(closeDesks);
 
 const KEY = 'deribit.main.relay';
 const COMMANDS = ['*.*:*', 'deribit.main:logout'];

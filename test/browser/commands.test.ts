@@ -1,21 +1,17 @@
 import { createHash } from 'node:crypto';
 import type { Page } from 'playwright-core';
-import { afterAll, afterEach, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { SessionRelayError } from '../../src/errors.js';
 import type { Simulator } from '../../src/simulators/index.js';
-import { closePages, describeInChromium, openPage, quitChromium } from '../support/chromium.js';
+import { closeAfterEach, describeInChromium, openPage } from '../support/chromium.js';
 import { closeDesks, journaled, startDesk } from '../support/desk.js';
 import { createScriptedVenue } from '../support/scripted-venue.js';
 import { detail, sessionRow, until, untilRow } from './screen.js';
 
 /** Commands from the page: asked for twice where they may cost orders, told as they end, hidden where they are not allowed. */
 vi.setConfig({ testTimeout: 60_000 });
-afterEach(async () => {
-  await closePages();
-  await closeDesks();
-});
-afterAll(quitChromium);
+closeAfterEach(closeDesks);
 
 const KEY = 'deribit.main.relay';
 const TRADING = { deribit: { safety: { role: 'trading', protection: 'required' } } };

@@ -1,6 +1,6 @@
-import { afterAll, afterEach, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { createMemoryJournal } from '../../src/hub/journal/memory.js';
-import { closePages, describeInChromium, openPage, quitChromium } from '../support/chromium.js';
+import { closeAfterEach, describeInChromium, openPage } from '../support/chromium.js';
 import { type Line, startLine } from '../support/cli-relay.js';
 import { closeDesks, startDesk } from '../support/desk.js';
 import { createFailingJournal } from '../support/failing-journal.js';
@@ -10,13 +10,11 @@ import { alarm, detail, sessionRow, sessions, shownKeys, timeline, until, untilL
 /** What goes wrong at the venues, on the way, and in the relay: on the page at once, with the right level and words. */
 vi.setConfig({ testTimeout: 60_000 });
 let line: Line | undefined;
-afterEach(async () => {
-  await closePages();
+const closeLine = async (): Promise<void> => {
   await line?.close();
   line = undefined;
-  await closeDesks();
-});
-afterAll(quitChromium);
+};
+closeAfterEach(closeLine, closeDesks);
 
 describeInChromium('incidents', () => {
   test('of each venue are told by level and in words; and the unsafe stand first', async () => {

@@ -1,6 +1,6 @@
-import { afterAll, afterEach, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
-import { closePages, describeInChromium, openPage, quitChromium } from '../support/chromium.js';
+import { closeAfterEach, describeInChromium, openPage } from '../support/chromium.js';
 import { closeDesks, journaled, startDesk } from '../support/desk.js';
 import { TRANSPORTS } from '../support/relay.js';
 import { createScriptedVenue } from '../support/scripted-venue.js';
@@ -8,11 +8,7 @@ import { detail, sessionRow, sessions, until, untilLive, untilRow, untilWholeTim
 
 /** The built page in a browser, served by a relay with every venue behind it. */
 vi.setConfig({ testTimeout: 60_000 });
-afterEach(async () => {
-  await closePages();
-  await closeDesks();
-});
-afterAll(quitChromium);
+closeAfterEach(closeDesks);
 
 const page$ = z.object({ sessions: z.array(z.looseObject({ key: z.string(), kind: z.string() })) });
 

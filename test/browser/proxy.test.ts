@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { createServer, request, type Server } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
-import { afterAll, afterEach, test, vi } from 'vitest';
-import { closePages, describeInChromium, openPage, quitChromium } from '../support/chromium.js';
+import { test, vi } from 'vitest';
+import { closeAfterEach, describeInChromium, openPage } from '../support/chromium.js';
 import { closeDesks, startDesk } from '../support/desk.js';
 import { createScriptedVenue } from '../support/scripted-venue.js';
 import { sessionRow, untilLive } from './screen.js';
@@ -11,19 +11,17 @@ import { sessionRow, untilLive } from './screen.js';
 vi.setConfig({ testTimeout: 60_000 });
 let proxy: Server | undefined;
 const sockets = new Set<Socket>();
-afterEach(async () => {
-  await closePages();
+closeAfterEach(closeProxy, closeDesks);
+
+async function closeProxy(): Promise<void> {
   for (const socket of sockets) socket.destroy();
   sockets.clear();
-  if (proxy !== undefined) {
-    proxy.closeAllConnections();
-    proxy.close();
-    await once(proxy, 'close');
-    proxy = undefined;
-  }
-  await closeDesks();
-});
-afterAll(quitChromium);
+  if (proxy === undefined) return;
+  proxy.closeAllConnections();
+  proxy.close();
+  await once(proxy, 'close');
+  proxy = undefined;
+}
 
 const PREFIX = '/relay';
 

@@ -4,11 +4,11 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { stringify } from 'yaml';
 import { z } from 'zod';
 import { type Simulator, startDeribitSimulator, startTradernetSimulator } from '../../src/simulators/index.js';
-import { closePages, describeInChromium, openPage, quitChromium } from '../support/chromium.js';
+import { closeAfterEach, describeInChromium, openPage } from '../support/chromium.js';
 import { type Line, startLine } from '../support/cli-relay.js';
 import { closeDesks, journaled, startDesk } from '../support/desk.js';
 import { createScriptedVenue } from '../support/scripted-venue.js';
@@ -21,22 +21,23 @@ const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const children = new Set<ChildProcess>();
 const simulators: Simulator[] = [];
 let line: Line | undefined;
-afterEach(async () => {
-  await closePages();
+closeAfterEach(killChildren, closeLine, closeSimulators, closeDesks, async () => removeTempFolders());
+
+async function killChildren(): Promise<void> {
   for (const child of children) {
-    if (child.exitCode === null && child.signalCode === null) {
-      child.kill('SIGKILL');
-      await once(child, 'exit');
-    }
+    if (child.exitCode !== null || child.signalCode !== null) continue;
+    child.kill('SIGKILL');
+    await once(child, 'exit');
   }
   children.clear();
+}
+async function closeLine(): Promise<void> {
   await line?.close();
   line = undefined;
+}
+async function closeSimulators(): Promise<void> {
   for (const simulator of simulators.splice(0)) await simulator.close();
-  await closeDesks();
-  removeTempFolders();
-});
-afterAll(quitChromium);
+}
 
 const ready = z.looseObject({ listening: z.url() });
 /** The browser says by itself that it cannot connect. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { afterAll, afterEach, expect, test, vi } from 'vitest';
-import { closePages, describeInChromium, openPage, quitChromium } from '../support/chromium.js';
+import { expect, test, vi } from 'vitest';
+import { closeAfterEach, describeInChromium, openPage } from '../support/chromium.js';
 import { closeDesks, startDesk } from '../support/desk.js';
 import { TRANSPORTS } from '../support/relay.js';
 import { createScriptedVenue } from '../support/scripted-venue.js';
@@ -8,11 +8,7 @@ import { sessionRow, sessions, untilLive } from './screen.js';
 
 /** A relay that wants a token: asked for, kept in its tab alone, and never written where others may read it. */
 vi.setConfig({ testTimeout: 60_000 });
-afterEach(async () => {
-  await closePages();
-  await closeDesks();
-});
-afterAll(quitChromium);
+closeAfterEach(closeDesks);
 
 const TOKEN = 'a-token-of-the-desk';
 const keys = [

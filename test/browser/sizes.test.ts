@@ -1,17 +1,13 @@
 import { createHash } from 'node:crypto';
-import { afterAll, afterEach, expect, test, vi } from 'vitest';
-import { closePages, describeInChromium, keepScreenshot, openPage, quitChromium } from '../support/chromium.js';
+import { expect, test, vi } from 'vitest';
+import { closeAfterEach, describeInChromium, keepScreenshot, openPage } from '../support/chromium.js';
 import { closeDesks, startDesk } from '../support/desk.js';
 import { createScriptedVenue } from '../support/scripted-venue.js';
 import { detail, overflow, sessionRow, sessions, timeline, until, untilLive, untilRow } from './screen.js';
 
 /** Phones, walls, and thousands of sessions. Pictures of what is seen are kept in `.artifacts/screenshots`. */
 vi.setConfig({ testTimeout: 60_000 });
-afterEach(async () => {
-  await closePages();
-  await closeDesks();
-});
-afterAll(quitChromium);
+closeAfterEach(closeDesks);
 
 const KEY = 'deribit.main.relay';
 

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
-import { describe, expect } from 'vitest';
+import { afterAll, afterEach, describe, expect } from 'vitest';
 
 /** A real browser, one a test file; each page in a context of its own, and watched. */
 const EXECUTABLE = [process.env.CHROMIUM_PATH, '/usr/bin/chromium'].find(
@@ -49,7 +49,7 @@ const watched = new Set<Watched>();
 
 /**
  * Opens a page. What it complains of (errors in the console, among them refusals by the Content-Security-Policy; errors
- * that nobody caught; requests to another host than the relay) fails the test in {@link closePages}.
+ * that nobody caught; requests to another host than the relay) fails the test in {@link closeAfterEach}.
  */
 export async function openPage(url: string, options: PageOptions = {}): Promise<Page> {
   const { width = 1280, height = 800, theme = 'light', allow } = options;
@@ -83,19 +83,32 @@ export async function openPage(url: string, options: PageOptions = {}): Promise<
   return page;
 }
 
-/** For `afterEach`: closes what a test opened, and fails it where a page complained. */
-export async function closePages(): Promise<void> {
-  const closed = [...watched];
-  watched.clear();
-  for (const { context } of closed) await context.close();
-  expect(closed.flatMap(({ complaints }) => complaints)).toEqual([]);
-}
-
-/** For `afterAll`. */
-export async function quitChromium(): Promise<void> {
-  const quitting = browser;
-  browser = undefined;
-  await (await quitting)?.close();
+/**
+ * Once in a test file: closes the pages after each test, then the rest in this order, whatever of it fails; fails a test
+ * whose page complained; ends the browser with the file.
+ */
+export function closeAfterEach(...rest: readonly (() => Promise<void>)[]): void {
+  afterEach(async () => {
+    const closed = [...watched];
+    watched.clear();
+    const failures: unknown[] = [];
+    for (const close of [
+      ...closed.map(
+        ({ context }) =>
+          () =>
+            context.close(),
+      ),
+      ...rest,
+    ])
+      await close().catch((thrown: unknown) => failures.push(thrown));
+    expect(failures).toEqual([]);
+    expect(closed.flatMap(({ complaints }) => complaints)).toEqual([]);
+  });
+  afterAll(async () => {
+    const quitting = browser;
+    browser = undefined;
+    await (await quitting)?.close();
+  });
 }
 
 /** Keeps a picture of the page as it is. */
