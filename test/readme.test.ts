@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -9,9 +9,9 @@ import { parseConfig } from '../src/cli/config.js';
 import { startRelay } from '../src/relay.js';
 import { type Simulator, startDeribitSimulator } from '../src/simulators/index.js';
 import { deribit } from '../src/venues/deribit/index.js';
+import { example } from './support/readme.js';
 
 /** The README's examples run as they stand there: as modules inside the package, which they import by its name. */
-const readme = readFileSync(fileURLToPath(new URL('../README.md', import.meta.url)), 'utf8');
 let folder = '';
 let simulator: Simulator;
 const children: ChildProcess[] = [];
@@ -27,12 +27,6 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
   await simulator.close();
 });
-
-function example(name: string): string {
-  const [, code] = new RegExp(`<!-- example: ${name} -->\\n\`\`\`\\w+\\n([\\s\\S]*?)\`\`\``).exec(readme) ?? [];
-  if (code === undefined) throw new Error(`README has no example ${name}`);
-  return code;
-}
 
 /** Runs an example; `line` waits for a line of its output that contains a text. */
 function run(name: string, env: Readonly<Record<string, string>>) {

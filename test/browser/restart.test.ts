@@ -105,7 +105,7 @@ describeInChromium('a relay that is killed', () => {
 describeInChromium('a drain', () => {
   test('is told before the relay goes, and its end is no surprise', async () => {
     const venue = createScriptedVenue();
-    const desk = await startDesk({ venues: [venue], drainTimeoutMs: 10_000 });
+    const desk = await startDesk({ venues: [venue], drainTimeoutMs: 5_000 });
     venue.open('bot');
     const page = await openPage(desk.url, { allow: AWAY });
     await untilLive(page);

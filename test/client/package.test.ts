@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -9,6 +9,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type Relay, startRelay } from '../../src/relay.js';
 import { type Simulator, startDeribitSimulator } from '../../src/simulators/index.js';
 import { deribit } from '../../src/venues/deribit/index.js';
+import { example } from '../support/readme.js';
 
 /** `session-relay/client` as it is packed and as README shows it; `npm run build` comes first. */
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -25,13 +26,6 @@ afterEach(() => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-const readme = readFileSync(join(root, 'README.md'), 'utf8');
-function example(name: string): string {
-  const [, code] = new RegExp(`<!-- example: ${name} -->\\n\`\`\`\\w+\\n([\\s\\S]*?)\`\`\``).exec(readme) ?? [];
-  if (code === undefined) throw new Error(`README has no example ${name}`);
-  return code;
-}
 
 /** Runs a module beside the package; `line` waits for a line of its output that contains a text. */
 function run(name: string, code: string, env: Readonly<Record<string, string>> = {}) {
