@@ -60,6 +60,8 @@ for (const path of ['/livez', '/readyz']) {
   const { status } = await fetch(`${listening}${path}`);
   if (status !== 200) fail(`${path} answered ${status}`);
 }
+const page = await fetch(listening);
+if (page.status !== 200 || !(await page.text()).includes('<script')) fail(`/ answered ${page.status}, and no page`);
 
 demo.child.kill('SIGTERM');
 const drained = await demo.exited;

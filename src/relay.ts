@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { createLocalBus } from './bus/local.js';
 import { type AuthOptions, createAuthenticator } from './edge/auth.js';
 import { createEdge, type Edge } from './edge/edge.js';
@@ -8,6 +9,7 @@ import { SessionRelayError } from './errors.js';
 import { createEventLoopWatch, type EventLoopWatch } from './http/event-loop.js';
 import { startingHealth } from './http/health.js';
 import { createMetrics, type Metrics } from './http/metrics.js';
+import { readPage } from './http/page.js';
 import { problem } from './http/problem.js';
 import { limitRequests, type Requests } from './http/requests.js';
 import { createRoutes, SOCKET_PATH } from './http/routes.js';
@@ -45,6 +47,8 @@ export interface RelayOptions {
   readonly transport?: 'uws' | 'ws' | Transport;
   /** `public`: `/metrics` is told to everybody; default: to loopback peers, and to others with a token. */
   readonly metrics?: { readonly public?: boolean };
+  /** The folder of the built page that is served at `/`, read once at the start; default: the one in this package. */
+  readonly dashboard?: string;
   /** How long `drain` may take; default 20 000. */
   readonly drainTimeoutMs?: number;
   /** Aborted while the relay still starts, it ends the start: `startRelay` rejects with `closed`. */
@@ -72,6 +76,8 @@ export interface Relay {
   close(options: { readonly orders: 'leave' | 'cancel' }): Promise<Ending>;
 }
 
+/** The same from `dist/` and from `src/`: what was built, never its source. */
+const DASHBOARD = fileURLToPath(new URL('../dist/dashboard/', import.meta.url));
 /** What one HTTP request's body may have; the largest are webhooks, and theirs have a few hundred bytes. */
 const MAX_BODY_BYTES = 256 * 1024;
 const DRAIN_TIMEOUT_MS = 20_000;
@@ -90,6 +96,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const authenticator = await createAuthenticator(options.auth ?? { mode: 'none' }, clock);
   const transport =
     typeof options.transport === 'object' ? options.transport : await chooseTransport(log, options.transport);
+  const page = await readPage(options.dashboard ?? DASHBOARD, log);
   const journal = options.journal ?? createMemoryJournal();
   const hub = createHub({ venues, journal, clock, random, log, node: hostname() });
   const limits: Limits = { ...DEFAULT_LIMITS, ...options.limits };
@@ -124,7 +131,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const metrics = createMetrics({ bus, edge, eventLoop, clock, ...about });
   const publicMetrics = options.metrics?.public ?? false;
   const requests = limitRequests(
-    createRoutes({ bus, edge, authenticator, eventLoop, metrics, publicMetrics, clock, log, ...about }),
+    createRoutes({ bus, edge, authenticator, eventLoop, metrics, publicMetrics, page, clock, log, ...about }),
     // Answers leave by real sockets, whatever the relay's own clock.
     systemClock,
   );

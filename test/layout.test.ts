@@ -41,6 +41,18 @@ describe('the layout rules refuse an import', () => {
     ['src/client/probe.ts', '../edge/edge.js'],
     ['src/index.ts', './simulators/index.js'],
     ['src/relay.ts', './simulators/index.js'],
+    ['src/http/probe.ts', '../dashboard/main.js'],
+    ['src/cli/probe.ts', '../dashboard/main.js'],
+    ['src/client/probe.ts', '../dashboard/main.js'],
+    ['src/relay.ts', './dashboard/main.js'],
+    ['src/dashboard/probe.tsx', '../client/book.js'],
+    ['src/dashboard/probe.tsx', '../model/event.js'],
+    ['src/dashboard/probe.tsx', '../errors.js'],
+    ['src/dashboard/parts/probe.tsx', '../../net/clock.js'],
+    ['src/dashboard/probe.ts', 'node:fs'],
+    ['src/dashboard/probe.ts', 'zod'],
+    ['src/dashboard/probe.ts', '@scope/anything'],
+    ['src/dashboard/probe.ts', 'preact-router'],
   ])('%s → %s', (file, imported) => {
     expect(refused(file, imported)).toBe(true);
   });
@@ -52,6 +64,13 @@ describe('the layout rules allow an import', () => {
     ['src/venues/deribit/probe.ts', '../../net/clock.js'],
     ['src/hub/probe.ts', '../model/event.js'],
     ['src/cli/probe.ts', '../simulators/index.js'],
+    ['src/dashboard/probe.tsx', '../client/index.js'],
+    ['src/dashboard/parts/probe.tsx', '../../client/index.js'],
+    ['src/dashboard/parts/probe.tsx', '../list.js'],
+    ['src/dashboard/probe.tsx', './parts/list.js'],
+    ['src/dashboard/probe.tsx', 'preact/hooks'],
+    ['src/dashboard/probe.tsx', 'rxjs'],
+    ['src/dashboard/probe.tsx', 'uplot/dist/uPlot.min.css'],
   ])('%s → %s', (file, imported) => {
     expect(refused(file, imported)).toBe(false);
   });

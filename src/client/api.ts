@@ -5,6 +5,7 @@ import type { Safety, State } from '../model/session.js';
 import type { Clock, Random } from '../net/clock.js';
 import type { CommandOptions, CommandReply } from './commands.js';
 import type { SocketClass } from './socket.js';
+import type { SourceCommands } from './sources.js';
 import type { ClientNotice, ClientStatus, Gap, View } from './status.js';
 import type { TokenSource } from './token.js';
 import type { EventOn } from './typed.js';
@@ -94,6 +95,11 @@ export interface RelayClient extends AsyncIterable<SessionEvent> {
    * key. Completes after the client's end, with `relay_unreachable` as its last word.
    */
   safety$(key: string): Observable<Safety>;
+  /**
+   * The sources that the token shows, each with the commands that it allows: asked on subscribing, after each reconnect
+   * and after each new token. Hot in between: subscribe again to ask again. Never errors; completes after the end.
+   */
+  sources$(): Observable<readonly SourceCommands[]>;
   /**
    * Runs a venue's command; `source` is `<venue>.<source>`. What is under way when the connection dies is asked again
    * with the same `requestId` after the reconnect, so that nothing is done twice; where the relay can no longer know

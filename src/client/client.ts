@@ -1,4 +1,4 @@
-import { ReplaySubject, Subject } from 'rxjs';
+import { defer, ReplaySubject, Subject } from 'rxjs';
 import { SessionRelayError } from '../errors.js';
 import { iterate } from '../net/iterate.js';
 import { systemClock } from '../net/timer.js';
@@ -8,6 +8,7 @@ import { createCommands } from './commands.js';
 import { createConnection } from './connection.js';
 import type { Line } from './line.js';
 import { type SocketClass, socketUrl } from './socket.js';
+import { isSources, type SourceCommands } from './sources.js';
 import type { ClientNotice, ClientStatus, StatusCounts } from './status.js';
 import { createStreams } from './streams.js';
 
@@ -23,6 +24,7 @@ export function createClient(url: string, options: ConnectOptions & { readonly W
   const { token, WebSocket, clock = systemClock, random = Math.random } = options;
   const status = new ReplaySubject<ClientStatus>(1);
   const notices = new Subject<ClientNotice>();
+  const sources = new Subject<readonly SourceCommands[]>();
   let counts: StatusCounts = { gaps: 0, resubscribed: 0, faults: 0 };
   let told = '';
   let line: Line | undefined;
@@ -83,10 +85,12 @@ export function createClient(url: string, options: ConnectOptions & { readonly W
       channels.online(line, maxChannels);
       // What was lost again at once is not there to be asked.
       if (line === admitted.line) commands.online(admitted);
+      askSources();
     },
     regranted(identity) {
       channels.regranted();
       commands.regranted(identity);
+      askSources();
     },
     notice: (notice) => channels.notice(notice),
     lost() {
@@ -105,7 +109,16 @@ export function createClient(url: string, options: ConnectOptions & { readonly W
     streams.finish(error);
     channels.close();
     status.complete();
+    sources.complete();
     notices.complete();
+  };
+
+  const askSources = (): void => {
+    if (!sources.observed) return;
+    line?.ask('get_sources', {}, (reply) => {
+      if (reply.ok && isSources(reply.result)) sources.next(reply.result.sources);
+      else report({ kind: 'fault', what: 'a sources reply that cannot be used' });
+    });
   };
 
   connection.start();
@@ -118,6 +131,12 @@ export function createClient(url: string, options: ConnectOptions & { readonly W
     states$,
     safety$,
     pulses$,
+    sources$: () =>
+      defer(() => {
+        // Once it is subscribed: an answer comes in a later turn.
+        queueMicrotask(askSources);
+        return sources;
+      }),
     command: (source, command, params = {}, how = {}) => commands.run({ ...how, source, command, params }),
     retryNow: () => connection.retryNow(),
     close: () => connection.close(),

@@ -17,6 +17,7 @@ export type { ConnectOptions, EventsOptions, RelayClient, StatesOptions, StatesV
 export type { CommandOptions, CommandOutcome, CommandReply } from './commands.js';
 export type { ClientReason } from './safety.js';
 export type { SocketClass, SocketLike } from './socket.js';
+export type { SourceCommands } from './sources.js';
 export type { ClientNotice, ClientStatus, Gap, StatusCounts, View } from './status.js';
 export type { TokenSource } from './token.js';
 export type { EventOn, EventTypeOn } from './typed.js';

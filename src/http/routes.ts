@@ -26,6 +26,7 @@ import { openApi } from './descriptions/openapi.js';
 import { type HealthOptions, livez, readyz } from './health.js';
 import { json, text } from './json.js';
 import type { Metrics } from './metrics.js';
+import type { Page } from './page.js';
 import { problem, problemOf } from './problem.js';
 import { createStreamRoute } from './stream-route.js';
 import { createTickets } from './tickets.js';
@@ -37,6 +38,8 @@ export interface RoutesOptions extends HealthOptions {
   readonly metrics: Metrics;
   /** Whether `/metrics` is told to everybody, and not only to loopback peers and whoever shows a token. */
   readonly publicMetrics: boolean;
+  /** What a browser gets at `/`. */
+  readonly page: Page;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -53,11 +56,11 @@ interface Route {
   readonly open?: true | 'loopback';
   /** Asked by address, from wherever the orchestrator is. */
   readonly isHealth?: boolean;
+  /** Open, and yet served by the names and to the peers and origins alone that what needs credentials is. */
+  readonly isPage?: boolean;
   answer(request: Request, url: URL, grant: Grant, parameter: string): Promise<Response>;
 }
 
-/** Parts of PROTOCOL.md §5 that this version does not have. */
-const NOT_YET = /^\/$/;
 /** Served by {@link createRoutes} itself: it has credentials of its own kind. */
 const streamRoute: Route = { methods: ['GET'], answer: () => Promise.reject(new Error('not served by itself')) };
 /** Where subscribers connect. */
@@ -67,7 +70,7 @@ const BLIND_SAFETY: Safety = { level: 'unknown', reasons: ['relay_blind'], notes
 
 /** The HTTP side of a relay (PROTOCOL.md §5). */
 export function createRoutes(options: RoutesOptions): Handler {
-  const { bus, edge, authenticator, metrics, clock, log } = options;
+  const { bus, edge, authenticator, metrics, page, clock, log } = options;
   const tickets = createTickets(clock);
   const stream = createStreamRoute({ bus, edge, tickets, clock, log, grantOf });
   const nobody: Grant = { identity: '', channels: [], commands: [], fields: 'redacted' };
@@ -75,6 +78,7 @@ export function createRoutes(options: RoutesOptions): Handler {
   const find = (path: string): { readonly route: Route; readonly parameter: string } | undefined => {
     const exact = routes[path];
     if (exact !== undefined) return { route: exact, parameter: '' };
+    if (page.has(path)) return { route: dashboard, parameter: path };
     const [, key] = /^\/v1\/sessions\/([^/]+)$/.exec(path) ?? [];
     if (key !== undefined) return { route: oneSession, parameter: key };
     const [, hook] = /^\/v1\/hooks\/([^/]+\/[^/]+)$/.exec(path) ?? [];
@@ -108,6 +112,14 @@ export function createRoutes(options: RoutesOptions): Handler {
       const seen = 'lastSeenAt' in state ? (state.lastSeenAt ?? '') : '';
       return cached(request, grant, `${state.cursor} ${seen} ${edge.sight().blind}`, state);
     },
+  };
+
+  /** It holds no secret: what it shows, the page asks for with the credentials that its user gives it. */
+  const dashboard: Route = {
+    methods: ['GET', 'HEAD'],
+    open: true,
+    isPage: true,
+    answer: (request, _url, _grant, parameter) => Promise.resolve(page.answer(parameter, request.headers)),
   };
 
   const routes: Readonly<Record<string, Route>> = {
@@ -199,7 +211,7 @@ export function createRoutes(options: RoutesOptions): Handler {
   ): string | undefined {
     if (route?.isHealth === true) return rebindingProblem(headers.host, authenticator);
     // What a venue sends is signed, and comes by whatever name and proxy.
-    if (route?.open === true) return undefined;
+    if (route?.open === true && route.isPage !== true) return undefined;
     return authorityProblem({ headers, remoteAddress }, { limits: edge.limits, authenticator });
   }
 
@@ -227,7 +239,6 @@ function description(make: () => JsonObject): Route {
 function notFound(path: string): Response {
   const shown = path.slice(0, 128);
   if (path === SOCKET_PATH) return problem(426, `${shown} is a WebSocket`, { headers: { upgrade: 'websocket' } });
-  if (NOT_YET.test(path)) return problem(501, `${shown} is not in this version of the relay`);
   return problem(404, `there is nothing at ${shown}`);
 }
 

@@ -13,7 +13,7 @@ export const systemClock: Clock = {
   setTimer(task, delayMs): Timer {
     if (Number.isNaN(delayMs)) throw new RangeError('a timer needs a delay in ms, not NaN');
     const due = performance.now() + Math.max(0, delayMs);
-    let handle: NodeJS.Timeout;
+    let handle: ReturnType<typeof setTimeout>;
     const arm = (): void => {
       const left = due - performance.now();
       handle = left > MAX_TIMEOUT_MS ? setTimeout(arm, MAX_TIMEOUT_MS) : setTimeout(task, Math.max(0, left));

@@ -60,6 +60,7 @@ async function start(): Promise<Stage> {
     version: '0',
     metrics,
     publicMetrics: false,
+    page: { has: () => false, answer: () => new Response() },
     clock,
     transport: 'ws',
   });

@@ -164,6 +164,32 @@ export function openApi({ version }: { readonly version: string }): JsonObject {
           },
         },
       },
+      '/': {
+        get: {
+          operationId: 'dashboard',
+          summary: 'The dashboard: static, holds no secret.',
+          security: [{}],
+          parameters: [ifNoneMatch],
+          responses: {
+            200: { description: 'The page.', ...staticFile('text/html') },
+            304: notModified,
+            ...problems(403, 501),
+          },
+        },
+      },
+      '/assets/{file}': {
+        get: {
+          operationId: 'asset',
+          summary: 'What the dashboard loads; named by its content, never changed.',
+          security: [{}],
+          parameters: [{ name: 'file', in: 'path', required: true, schema: { type: 'string' } }, ifNoneMatch],
+          responses: {
+            200: { description: 'The file.', ...staticFile('*/*') },
+            304: notModified,
+            ...problems(403, 404),
+          },
+        },
+      },
       '/v1/asyncapi.json': described('asyncapi', 'The subscriber protocol, AsyncAPI 3.0.'),
       '/v1/openapi.json': described('openapi', 'This description.'),
     },
@@ -194,6 +220,10 @@ function cached(schema: string): JsonObject {
   return { description: 'A page.', headers: { ETag: etag }, ...jsonOf(schema) };
 }
 
+function staticFile(type: string): { readonly headers: JsonObject; readonly content: JsonObject } {
+  return { headers: { ETag: header('Strong, over the bytes.') }, content: { [type]: { schema: { type: 'string' } } } };
+}
+
 function described(operationId: string, summary: string): JsonObject {
   return {
     get: {
@@ -214,6 +244,7 @@ const REASONS: Readonly<Record<number, string>> = {
   415: 'Not application/json.',
   424: 'The venue answered with an error.',
   429: "A limit of the relay's or the venue's.",
+  501: 'Not built.',
   503: 'Draining, full, blind, or the source is not connected.',
   504: 'The venue did not answer: the outcome is unknown.',
 };
