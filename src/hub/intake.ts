@@ -89,7 +89,8 @@ export function createIntake(options: IntakeOptions): Intake {
       return;
     }
     // A sign of life is worth nothing later.
-    if (failing && memory === undefined && arrival.facts.every(({ type }) => type === 'heartbeat.pulse')) return;
+    const isPulses = arrival.facts.length > 0 && arrival.facts.every(({ type }) => type === 'heartbeat.pulse');
+    if (failing && memory === undefined && isPulses) return;
     const { facts, bytes } = fitted(arrival.facts);
     const outcome = inbox.push({ ...arrival, facts }, clock.monotonic(), bytes);
     if (outcome === 'taken') return wake();

@@ -41,6 +41,8 @@ export interface Ledger {
   loseSight(description: SourceDescription): void;
   /** Each session is owed a look at its safety: at the start, when nothing is confirmed. */
   reviewAll(describe: (state: SessionState) => SourceDescription): void;
+  /** The same of one source: other rules hold for its sessions from now on. */
+  review(description: SourceDescription): void;
   /** Looks at no more than so many of the sessions that are owed something because of what happened elsewhere. */
   deriveDue(most: number): void;
   /** Whether anything is owed. */
@@ -326,6 +328,15 @@ export function createLedger(options: LedgerOptions): Ledger {
         const description = describe(state);
         descriptions.set(sourceOfKey(state.key), description);
         owe(state.key, description);
+      }
+    },
+    review(description) {
+      const source = sourceOfKey(sessionKey(description.venue, description.source, SOURCE_TOKEN));
+      descriptions.set(source, description);
+      for (const { key } of book.sessionsOf(source)) {
+        const known = owed.get(key);
+        owed.delete(key);
+        owe(key, description, known?.stale);
       }
     },
     deriveDue(most) {
