@@ -59,7 +59,7 @@ export function planVenues(before: readonly Venue[], after: readonly Venue[]): V
 export interface ChangePorts {
   readonly clock: Clock;
   readonly log: Log;
-  readonly ledger: Pick<Ledger, 'states' | 'loseSight' | 'review'>;
+  readonly ledger: Pick<Ledger, 'states' | 'unprove' | 'review'>;
   readonly venues: () => readonly Venue[];
   /** From now on these are held. */
   readonly hold: (venues: readonly Venue[]) => void;
@@ -127,12 +127,12 @@ function committed({ arrive }: ChangePorts): Promise<void> {
   );
 }
 
-/** A venue that has ended shows nothing, whether or not it has said so of each link. */
+/** A venue that has ended shows nothing, whether or not it has said so of each link, and what it has shown proves nothing. */
 function darken(venue: Venue, { ledger, arrive }: ChangePorts): void {
   for (const description of venue.sources()) {
     const facts = linksOf(description, ledger.states());
     if (facts.length > 0) arrive({ facts, describe: () => description });
-    ledger.loseSight(description);
+    ledger.unprove(description);
   }
 }
 

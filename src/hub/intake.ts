@@ -173,7 +173,9 @@ export function createIntake(options: IntakeOptions): Intake {
 
   const work = async (): Promise<void> => {
     try {
-      await takeAllIn();
+      // What arrives between its last look and here must not wait for whatever wakes it next.
+      do await takeAllIn();
+      while (hasWork());
     } catch (thrown) {
       refuseWaiting(shut('facts could not be taken in', { error: messageOf(thrown) }));
     }
@@ -185,8 +187,10 @@ export function createIntake(options: IntakeOptions): Intake {
     for (const wakeIdle of idle.splice(0)) wakeIdle();
   };
 
+  const hasWork = (): boolean => ledger !== undefined && giveUp !== ABANDONED && (inbox.size > 0 || ledger.hasDue());
+
   const takeAllIn = async (): Promise<void> => {
-    while (ledger !== undefined && giveUp !== ABANDONED && (inbox.size > 0 || ledger.hasDue())) {
+    while (ledger !== undefined && hasWork()) {
       flight = { at: oldestAt() ?? clock.monotonic(), events: 0 };
       const answers = takeTurn(ledger);
       flight.events = ledger.size();
