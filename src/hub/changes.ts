@@ -60,7 +60,6 @@ export interface ChangePorts {
   readonly clock: Clock;
   readonly log: Log;
   readonly ledger: Pick<Ledger, 'states' | 'unprove' | 'review'>;
-  readonly venues: () => readonly Venue[];
   /** From now on these are held. */
   readonly hold: (venues: readonly Venue[]) => void;
   readonly arrive: (arrival: Arrival) => void;
@@ -89,7 +88,11 @@ const RELOADED = 'reloaded';
  * the one in its place, which finds what the journal remembers, and those of a removed one are dropped after a day
  * (`forgetting.ts`), so that a line that is missing by mistake ends nothing. Resolves when all of it has begun.
  */
-export async function changeVenues(plan: VenuePlan, { revisions }: VenueChanges, ports: ChangePorts): Promise<void> {
+export async function changeVenues(
+  plan: VenuePlan,
+  { venues, revisions }: VenueChanges,
+  ports: ChangePorts,
+): Promise<void> {
   const { clock, log, ledger } = ports;
   const replaced = new Map(plan.changed.map(({ before, after }) => [before, after]));
   const going = [...plan.removed, ...replaced.keys()];
@@ -107,10 +110,7 @@ export async function changeVenues(plan: VenuePlan, { revisions }: VenueChanges,
     await committed(ports);
     if (ports.isStopping()) return;
   }
-  ports.hold([
-    ...ports.venues().flatMap((venue) => (going.includes(venue) ? (replaced.get(venue) ?? []) : [venue])),
-    ...plan.added,
-  ]);
+  ports.hold(venues);
   for (const venue of going) ports.unfollow(venue);
   const fresh = [...replaced.values(), ...plan.added];
   for (const venue of fresh) ports.follow(venue);

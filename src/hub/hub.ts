@@ -386,7 +386,6 @@ export function createHub(options: HubOptions): Hub {
       clock,
       log,
       ledger: ledgerNow,
-      venues: () => venues,
       hold: (next) => {
         venues = next;
       },
