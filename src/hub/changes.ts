@@ -1,3 +1,4 @@
+import { messageOf } from '../errors.js';
 import { type Fact, type Role, SOURCE_TOKEN } from '../model/event.js';
 import { isSessionState } from '../model/fold.js';
 import type { State } from '../model/session.js';
@@ -86,17 +87,18 @@ const RELOADED = 'reloaded';
  * Ends what is gone or changed, orders left as they are; then starts what is new. What that means is what a restart of
  * the relay would mean, for these sources alone: their sessions go stale, those of a changed venue are proved again by
  * the one in its place, which finds what the journal remembers, and those of a removed one are dropped after a day
- * (`forgetting.ts`), so that a line that is missing by mistake ends nothing. Resolves when all of it has begun.
+ * (`forgetting.ts`), so that a line that is missing by mistake ends nothing. Resolves when all of it has begun, with
+ * those that took other options over. Never rejects.
  */
 export async function changeVenues(
   plan: VenuePlan,
   { venues, revisions }: VenueChanges,
   ports: ChangePorts,
-): Promise<void> {
+): Promise<ReadonlySet<Venue>> {
   const { clock, log, ledger } = ports;
   const replaced = new Map(plan.changed.map(({ before, after }) => [before, after]));
   const going = [...plan.removed, ...replaced.keys()];
-  for (const [venue, options] of revisions ?? []) venue.revise?.(options);
+  const revised = revise(revisions ?? new Map(), ports);
   if (going.length > 0) {
     ports.closeTo(going);
     await leaveVenues(going, { orders: 'leave' }, { clock, log, withinMs: LEAVE_WITHIN_MS });
@@ -104,20 +106,35 @@ export async function changeVenues(
     await new Promise<void>((resolve) => setImmediate(resolve));
     await ports.cutOff(going);
     await committed(ports);
-    if (ports.isStopping()) return;
+    if (ports.isStopping()) return revised;
     for (const venue of going) darken(venue, ports);
     for (const [before, after] of replaced) if (roleOf(before) !== roleOf(after)) openAnew(before, ports);
     await committed(ports);
-    if (ports.isStopping()) return;
+    if (ports.isStopping()) return revised;
   }
   ports.hold(venues);
   for (const venue of going) ports.unfollow(venue);
   const fresh = [...replaced.values(), ...plan.added];
   for (const venue of fresh) ports.follow(venue);
   // Other rules of safety hold at once, also for what the venue has not told anew yet.
-  for (const venue of [...fresh, ...(revisions?.keys() ?? [])])
-    for (const description of venue.sources()) ledger.review(description);
+  for (const venue of [...fresh, ...revised]) for (const description of venue.sources()) ledger.review(description);
   ports.wake();
+  return revised;
+}
+
+/** Which of them took their options over. One that cannot is as it was. */
+function revise(revisions: ReadonlyMap<Venue, unknown>, { log }: ChangePorts): ReadonlySet<Venue> {
+  const revised = new Set<Venue>();
+  for (const [venue, options] of revisions) {
+    if (venue.revise === undefined) continue;
+    try {
+      venue.revise(options);
+      revised.add(venue);
+    } catch (thrown) {
+      log.error(`${spaceName(venue)} did not take its options over`, { error: messageOf(thrown) });
+    }
+  }
+  return revised;
 }
 
 /** Resolves when all that has arrived is committed, or never will be. */

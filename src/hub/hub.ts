@@ -380,7 +380,6 @@ export function createHub(options: HubOptions): Hub {
     };
   };
   const change = async (plan: VenuePlan, changes: VenueChanges, book: Ledger | undefined): Promise<ChangedVenues> => {
-    const revised = new Set(changes.revisions?.keys());
     const fresh = [...plan.added, ...plan.changed.map(({ after }) => after)];
     const ports = (ledgerNow: Ledger): ChangePorts => ({
       clock,
@@ -411,7 +410,7 @@ export function createHub(options: HubOptions): Hub {
       },
       isStopping: () => stopped,
     });
-    if (book !== undefined) await changeVenues(plan, changes, ports(book));
+    const revised = book === undefined ? new Set<Venue>() : await changeVenues(plan, changes, ports(book));
     // What was not begun before the end must not stay behind with what it opened when it was made.
     if (stopped) await Promise.all(fresh.map((venue) => venue.stop({ orders: 'leave' })));
     const names = (some: readonly Venue[]): readonly string[] => some.map(spaceName);

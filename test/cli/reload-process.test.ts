@@ -344,7 +344,7 @@ test(
 );
 
 test(
-  'a relay that ends, or is being started, does not end by SIGHUP; one that comes during another follows it',
+  'a relay that ends does not end by SIGHUP; one that comes during another follows it',
   async () => {
     const one = await deribit();
     const serve = await startServe({ sources: [one.source] });

@@ -143,6 +143,24 @@ test('other rules of safety are judged by at once, by what was confirmed before'
   await stopWorld(world);
 });
 
+test('a venue that cannot take its options over is as it was, and nothing else fails by it', async () => {
+  const venue = Object.assign(fakeVenue(), {
+    revise() {
+      throw new Error('it does not fit');
+    },
+  });
+  const world = await startWorld({ venue });
+  const added = fakeVenue({ id: 'added' });
+  const changes = { venues: [venue, added], revisions: new Map<Venue, unknown>([[venue, {}]]) };
+  expect(await change(world, changes)).toMatchObject({
+    added: ['tradernet.added'],
+    revised: [],
+    kept: ['tradernet.desk'],
+  });
+  expect(world.logged.join('\n')).toContain('tradernet.desk did not take its options over');
+  await stopWorld(world);
+});
+
 test('under another role each session is opened anew', async () => {
   const forgotten: string[] = [];
   const before = fakeVenue({
