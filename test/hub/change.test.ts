@@ -4,7 +4,7 @@ import type { ChangedVenues, VenueChanges } from '../../src/hub/changes.js';
 import { planVenues } from '../../src/hub/changes.js';
 import { defaultSafetyPolicy, type SafetyPolicy } from '../../src/model/safety.js';
 import type { Venue } from '../../src/venues/venue.js';
-import { type FakeVenue, fact, fakeVenue, linkUp, opened } from '../support/fake-venue.js';
+import { fact, fakeVenue, linkUp, opened } from '../support/fake-venue.js';
 import { settle } from '../support/virtual-clock.js';
 import { faultyJournal, startWorld, stopWorld, type World } from './world.js';
 
@@ -267,7 +267,7 @@ test.each([0, 1, 2, 3, 4, 5, 6])(
 
 test('the plan: each venue is in one part of it, and what is kept is what it was', () => {
   const ids = ['a', 'b', 'c', 'd', 'e'];
-  const pool = ids.flatMap((id) => [fakeVenue({ id }), fakeVenue({ id })]);
+  const pool: readonly Venue[] = ids.flatMap((id) => [fakeVenue({ id }), fakeVenue({ id })]);
   const some = fc.array(fc.nat(pool.length - 1), { maxLength: 5 }).map((numbers) => {
     const byId = new Map(numbers.flatMap((n) => pool[n] ?? []).map((venue) => [venue.id, venue]));
     return [...byId.values()];
@@ -275,8 +275,8 @@ test('the plan: each venue is in one part of it, and what is kept is what it was
   fc.assert(
     fc.property(some, some, (before, after) => {
       const { kept, changed, added, removed } = planVenues(before, after);
-      const numbers = (venues: readonly FakeVenue[] | readonly Venue[]): readonly number[] =>
-        venues.map((venue) => pool.findIndex((one) => one === venue)).toSorted((a, b) => a - b);
+      const numbers = (venues: readonly Venue[]): readonly number[] =>
+        venues.map((venue) => pool.indexOf(venue)).toSorted((a, b) => a - b);
       expect(numbers([...kept, ...changed.map(({ after: next }) => next), ...added])).toEqual(numbers(after));
       expect(numbers([...kept, ...changed.map(({ before: last }) => last), ...removed])).toEqual(numbers(before));
       for (const { before: one, after: two } of changed) expect([one.id, one === two]).toEqual([two.id, false]);
