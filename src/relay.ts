@@ -70,7 +70,7 @@ export interface Relay {
    * connection is ended by a lower count. Then venues that are gone or changed are ended (Deribit is logged out of, so
    * that orders stay) and the new ones are started; resolves when they are, without waiting for their connections. One
    * at a time, in the order of the calls; a function is called when it is its turn, and what it throws is what this
-   * rejects with. Rejects with `closed` once the relay is ending, with `config_invalid`, with `not_available` where a
+   * rejects with. A venue that was ended cannot be handed in again (`conflict`). Rejects with `closed` once the relay is ending, with `config_invalid`, with `not_available` where a
    * token cannot be checked now, with `journal_failed` where sources change and nothing can be journaled.
    */
   readonly reload: Reload;

@@ -76,7 +76,7 @@ export interface Hub {
   /**
    * Looks whether the hub can hold other venues from now on, and changes nothing: that begins, and cannot be refused, in
    * the turn in which the answer is called; see {@link changeVenues}. Throws `config_invalid` (two of one name),
-   * `conflict` (another change goes on), and where there is something to change `closed`, `source_unavailable` (not
+   * `conflict` (another change goes on, or one of them was ended), and where there is something to change `closed`, `source_unavailable` (not
    * started yet) or `journal_failed`.
    */
   prepareChange(changes: VenueChanges): () => Promise<ChangedVenues>;
@@ -367,6 +367,9 @@ export function createHub(options: HubOptions): Hub {
   const prepareChange = (changes: VenueChanges): (() => Promise<ChangedVenues>) => {
     if (changing) throw new SessionRelayError('conflict', 'another change of the venues goes on');
     refuseNamesakes(changes.venues);
+    const over = changes.venues.find((venue) => ended.has(venue));
+    if (over !== undefined)
+      throw new SessionRelayError('conflict', `${spaceName(over)} was ended, and cannot begin again: make another one`);
     const plan = planVenues(venues, changes.venues);
     const isSame = plan.added.length + plan.removed.length + plan.changed.length + (changes.revisions?.size ?? 0) === 0;
     const book = isSame ? undefined : mustBeAbleToChange();

@@ -36,6 +36,7 @@ test('a venue that is the same object is not touched, whatever becomes of the ot
   expect([kept.starts, kept.stops, added.starts, gone.stops]).toEqual([1, [], 1, [{ orders: 'leave' }]]);
   expect(world.state('login')?.stale).toBe(false);
   expect(world.hub.sources().map(({ source }) => source)).toEqual(['new', 'desk']);
+  expect(() => world.hub.prepareChange({ venues: [kept, gone] })).toThrow('tradernet.gone was ended');
   await stopWorld(world);
 });
 
