@@ -166,6 +166,19 @@ describe('session-relay demo', () => {
   );
 });
 
+test(
+  'SIGHUP does not end the demo: it says that there is nothing to read again',
+  async () => {
+    const { child, listening, stderr, exited } = await demo();
+    child.kill('SIGHUP');
+    await expect.poll(stderr, { timeout: TEST_MS }).toContain('there is nothing to read again');
+    expect((await fetch(`${listening}/livez`)).status).toBe(200);
+    child.kill('SIGTERM');
+    expect(await exited).toEqual([0, null]);
+  },
+  TEST_MS,
+);
+
 describe('session-relay demo --data', () => {
   test(
     'keeps its journal there, also when it is killed: the next one goes on in a later epoch',
