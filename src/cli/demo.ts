@@ -54,8 +54,7 @@ export const demoCommand: Subcommand = {
       const { stderr, signal } = context;
       const started = await startConfigured(config, { stderr, signal, everyCommand: true });
       if (started === undefined) return 0;
-      const { relay, log } = started;
-      context.onHangup?.(() => log.warn('SIGHUP: the demo has no configuration: there is nothing to read again'));
+      const { relay } = started;
       for (const { venue, source, sendWebhooksTo } of running)
         sendWebhooksTo?.(`${relay.url}/v1/hooks/${venue}/${String(source.id)}`);
       const simulated = running.map(({ venue, url }) => ({ venue, url }));
