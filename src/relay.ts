@@ -5,6 +5,7 @@ import { type AuthOptions, createAuthenticator } from './edge/auth.js';
 import { createEdge, type Edge } from './edge/edge.js';
 import { PROBLEM_TYPE, problemBody } from './edge/errors.js';
 import { DEFAULT_LIMITS, type Limits } from './edge/limits.js';
+import { liveAuthenticator } from './edge/live-auth.js';
 import { SessionRelayError } from './errors.js';
 import { createEventLoopWatch, type EventLoopWatch } from './http/event-loop.js';
 import { startingHealth } from './http/health.js';
@@ -20,6 +21,7 @@ import type { Clock, Random } from './net/clock.js';
 import { type Log, silentLog } from './net/log.js';
 import { systemClock } from './net/timer.js';
 import { within } from './net/within.js';
+import { createReload, type Reload, type ReloadCounts } from './reload.js';
 import { chooseTransport } from './transports/choose.js';
 import type { Listening, Transport, TransportHandlers } from './transports/transport.js';
 import type { Venue } from './venues/venue.js';
@@ -27,10 +29,12 @@ import { VERSION } from './version.js';
 
 export type { AuthOptions } from './edge/auth.js';
 export type { Limits } from './edge/limits.js';
+export type { ChangedVenues } from './hub/changes.js';
 export type { Ending } from './hub/hub.js';
 export type { Journal, Retention } from './hub/journal/journal.js';
 export { createLmdbJournal, type LmdbJournalOptions } from './hub/journal/lmdb.js';
 export { createMemoryJournal } from './hub/journal/memory.js';
+export type { RelayChanges, ReloadResult } from './reload.js';
 export type { Listening, Transport } from './transports/transport.js';
 
 /** A relay put together in one process: venues → hub → bus → edge and HTTP → transport. */
@@ -64,6 +68,17 @@ export interface Relay {
   readonly transport: 'uws' | 'ws';
   readonly hub: Hub;
   /**
+   * Takes over another configuration while it runs. All of it is checked first: where something is wrong it rejects and
+   * nothing has changed. Then who may do what, the limits and the options that sources take over in place change in one
+   * turn, and everybody who is there is judged by them: whose token is refused now is closed with 4401, and no
+   * connection is ended by a lower count. Then venues that are gone or changed are ended (Deribit is logged out of, so
+   * that orders stay) and the new ones are started; resolves when they are, without waiting for their connections. One
+   * at a time, in the order of the calls; a function is called when it is its turn, and what it throws is what this
+   * rejects with. A venue that was ended cannot be handed in again (`conflict`). Rejects with `closed` once the relay is ending, with `config_invalid`, with `not_available` where a
+   * token cannot be checked now, with `journal_failed` where sources change and nothing can be journaled.
+   */
+  readonly reload: Reload;
+  /**
    * Ends it as a server should end. In the turn of the call: `/readyz` is red, newcomers and commands are refused with
    * 503, Deribit is asked to log out (within a second, so that orders stay), and subscribers begin to be told when to
    * come back. The other venues are left once Deribit has ended, without a logout. What all that means is journaled and
@@ -93,7 +108,8 @@ const LAST_ANSWERS_MS = 500;
  */
 export async function startRelay(options: RelayOptions): Promise<Relay> {
   const { venues, log = silentLog, clock = systemClock, random = Math.random } = options;
-  const authenticator = await createAuthenticator(options.auth ?? { mode: 'none' }, clock);
+  const auth: AuthOptions = options.auth ?? { mode: 'none' };
+  const authenticator = liveAuthenticator(await createAuthenticator(auth, clock));
   const transport =
     typeof options.transport === 'object' ? options.transport : await chooseTransport(log, options.transport);
   const page = await readPage(options.dashboard ?? DASHBOARD, log);
@@ -128,7 +144,8 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const edge = createEdge({ bus, authenticator, limits, clock, random, log, version: VERSION });
   const eventLoop = createEventLoopWatch(clock);
   const about = { version: VERSION, transport: transport.kind };
-  const metrics = createMetrics({ bus, edge, eventLoop, clock, ...about });
+  const reloads: ReloadCounts = { applied: 0, incomplete: 0, refused: 0 };
+  const metrics = createMetrics({ bus, edge, eventLoop, clock, reloads, ...about });
   const publicMetrics = options.metrics?.public ?? false;
   const requests = limitRequests(
     createRoutes({ bus, edge, authenticator, eventLoop, metrics, publicMetrics, page, clock, log, ...about }),
@@ -137,7 +154,20 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   );
   serving = { upgrade: (request) => edge.upgrade(request), fetch: requests.fetch };
   const drainTimeoutMs = options.drainTimeoutMs ?? DRAIN_TIMEOUT_MS;
-  return running({ hub, edge, requests, eventLoop, metrics, listening, transport, drainTimeoutMs });
+  const { isEnding, ...relay } = running({
+    hub,
+    edge,
+    requests,
+    eventLoop,
+    metrics,
+    listening,
+    transport,
+    drainTimeoutMs,
+  });
+  return {
+    ...relay,
+    reload: createReload({ hub, edge, authenticator, auth, venues, clock, counts: reloads, isEnding }),
+  };
 }
 
 /** A start that hangs must not outlive whoever wants it to end. */
@@ -174,7 +204,7 @@ function running(parts: {
   readonly listening: Listening;
   readonly transport: Transport;
   readonly drainTimeoutMs: number;
-}): Relay {
+}): Omit<Relay, 'reload'> & { readonly isEnding: () => boolean } {
   const { hub, edge, requests, eventLoop, metrics, listening, transport, drainTimeoutMs } = parts;
   let closing: Promise<Ending> | undefined;
   const close = (how: EndOptions): Promise<Ending> => {
@@ -196,6 +226,7 @@ function running(parts: {
     url: listening.url,
     transport: transport.kind,
     hub,
+    isEnding: () => closing !== undefined || draining !== undefined,
     close: ({ orders }) => close({ orders }),
     drain() {
       draining ??= (async () => {

@@ -10,6 +10,8 @@ export interface CommandContext {
   readonly ask?: (question: string) => Promise<string>;
   /** Aborted by the first SIGINT or SIGTERM: end as one should. */
   readonly signal: AbortSignal;
+  /** Runs `task` on every SIGHUP from now on; where nobody asks for it, SIGHUP ends the process. */
+  readonly onHangup?: (task: () => void) => void;
   /** Aborted by the second one, with the signal's name as its reason: end now. */
   readonly hurry: AbortSignal;
 }

@@ -13,6 +13,14 @@ import type { RelayConfig } from './config.js';
 import { listening } from './listening.js';
 import { createLog } from './log.js';
 
+/** A relay that runs, and what it was made of. */
+export interface Started {
+  readonly relay: Relay;
+  /** By `<venue>.<id>`. */
+  readonly venues: ReadonlyMap<string, Venue>;
+  readonly log: Log;
+}
+
 /**
  * Starts the relay that a configuration describes; it logs to `stderr`. `everyCommand` allows acting commands too to
  * whoever connects without credentials: for the demo, whose venues are simulated. `undefined` where `signal` ended it
@@ -25,7 +33,7 @@ export async function startConfigured(
     signal,
     everyCommand = false,
   }: { readonly stderr: Output; readonly signal: AbortSignal; readonly everyCommand?: boolean },
-): Promise<Relay | undefined> {
+): Promise<Started | undefined> {
   const log = createLog(config.log.level, stderr);
   const { handshakeTimeout, stall, ...limits } = config.limits;
   const { host, port, transport } = config.listen;
@@ -46,7 +54,8 @@ export async function startConfigured(
     }),
   );
   try {
-    return await started;
+    const relay = await started;
+    return { relay, venues: new Map(venues.map((venue) => [`${venue.venue}.${venue.id}`, venue])), log };
   } catch (thrown) {
     if (signal.aborted && asSessionRelayError(thrown).code === 'closed') return undefined;
     throw thrown;
@@ -69,7 +78,7 @@ function commandsOf(venues: readonly Venue[]): readonly string[] {
 }
 
 /** Keys that have no value are left out, as the edge's own types ask. */
-function authOptions({ auth, anyHost }: RelayConfig): AuthOptions {
+export function authOptions({ auth, anyHost }: Pick<RelayConfig, 'auth' | 'anyHost'>): AuthOptions {
   switch (auth.mode) {
     case 'none':
       return { mode: 'none', anyHost, ...(auth.commands === undefined ? {} : { commands: auth.commands }) };

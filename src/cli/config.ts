@@ -19,6 +19,8 @@ export interface ConfiguredSource {
   readonly module: VenueModule;
   readonly options: unknown;
   readonly id: string;
+  /** A digest of the files that the options name, where they are read while the relay runs. */
+  readonly files?: string;
 }
 
 export interface RelayConfig extends Omit<RelaySettings, 'sources'> {
@@ -176,10 +178,27 @@ function parseSources(
     } else first.set(name, index);
     const withCa = withCaRead(rest, file, (message) => note(['sources', index, 'tls', 'ca'], message));
     const parsed = module.config.safeParse(withServeRole(withUsersFile(withCa, file), module));
-    if (parsed.success) sources.push({ module, options: parsed.data, id });
-    else noteIssues(parsed.error.issues, ['sources', index]);
+    if (parsed.success) {
+      const files = readFiles(module, parsed.data, (key, message) => note(['sources', index, key], message));
+      sources.push({ module, options: parsed.data, id, ...(files === undefined ? {} : { files }) });
+    } else noteIssues(parsed.error.issues, ['sources', index]);
   }
   return sources;
+}
+
+/** What a source reads from files while it runs is looked at beforehand, so that a wrong one is a problem with a line. */
+function readFiles(
+  module: VenueModule,
+  options: unknown,
+  note: (key: string, message: string) => void,
+): string | undefined {
+  try {
+    return module.readFiles?.(options);
+  } catch (thrown) {
+    if (!(thrown instanceof ConfigError)) throw thrown;
+    for (const { key, message } of thrown.problems) note(key, message);
+    return undefined;
+  }
 }
 
 /** A CA's file is read once, here: a path counts from the configuration's folder, and a wrong one is a problem with a line. */

@@ -52,8 +52,9 @@ export const demoCommand: Subcommand = {
         { env: {}, file: 'demo' },
       );
       const { stderr, signal } = context;
-      const relay = await startConfigured(config, { stderr, signal, everyCommand: true });
-      if (relay === undefined) return 0;
+      const started = await startConfigured(config, { stderr, signal, everyCommand: true });
+      if (started === undefined) return 0;
+      const { relay } = started;
       for (const { venue, source, sendWebhooksTo } of running)
         sendWebhooksTo?.(`${relay.url}/v1/hooks/${venue}/${String(source.id)}`);
       const simulated = running.map(({ venue, url }) => ({ venue, url }));

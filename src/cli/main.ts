@@ -61,6 +61,7 @@ const code = await run(process.argv.slice(2), {
   ...(process.stdin.isTTY && process.stderr.isTTY ? { ask } : {}),
   signal: stop.signal,
   hurry: hurry.signal,
+  onHangup: (task) => void process.on('SIGHUP', task),
 });
 process.exitCode = code;
 if (hurry.signal.aborted) process.exit(code);

@@ -47,6 +47,8 @@ export interface Authenticator {
   readonly anonymous: Grant | undefined;
   /** Rejects with `unauthenticated`; the message never repeats the token. */
   authenticate(token: string): Promise<Grant>;
+  /** The grant of the token with this SHA-256; absent where tokens are not known by it. */
+  readonly ofDigest?: (sha256: Buffer) => Grant | undefined;
 }
 
 /** Clocks of whoever issues tokens may differ by so much. */
@@ -85,24 +87,32 @@ export async function createAuthenticator(auth: AuthOptions, clock: Clock): Prom
       };
     }
     case 'keys':
-      return { mode: 'keys', loopbackOnly: false, anonymous: undefined, authenticate: keysOf(auth.keys) };
+      return { mode: 'keys', loopbackOnly: false, anonymous: undefined, ...keysOf(auth.keys) };
     case 'jwt':
       return { mode: 'jwt', loopbackOnly: false, anonymous: undefined, authenticate: await tokensOf(auth, clock) };
   }
 }
 
-function keysOf(keys: Extract<AuthOptions, { readonly mode: 'keys' }>['keys']): Authenticator['authenticate'] {
+function keysOf(
+  keys: Extract<AuthOptions, { readonly mode: 'keys' }>['keys'],
+): Required<Pick<Authenticator, 'authenticate' | 'ofDigest'>> {
   const known = keys.map(({ name, sha256, channels, commands, fields }) => ({
     digest: Buffer.from(sha256, 'hex'),
     grant: { identity: name, channels, commands, fields } satisfies Grant,
   }));
-  return (token) => {
-    const digest = createHash('sha256').update(token, 'utf8').digest();
+  const ofDigest = (digest: Buffer): Grant | undefined => {
     let found: Grant | undefined;
     // Every key is compared, so that the time taken tells nothing.
     for (const one of known)
       if (one.digest.length === digest.length && timingSafeEqual(one.digest, digest)) found = one.grant;
-    return found === undefined ? Promise.reject(refused('the token is not known here')) : Promise.resolve(found);
+    return found;
+  };
+  return {
+    ofDigest,
+    authenticate(token) {
+      const found = ofDigest(createHash('sha256').update(token, 'utf8').digest());
+      return found === undefined ? Promise.reject(refused('the token is not known here')) : Promise.resolve(found);
+    },
   };
 }
 

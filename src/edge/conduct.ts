@@ -29,12 +29,18 @@ const BUSY_RETRY_MS = 1_000;
 const PROTOCOL_ERRORS: ReadonlySet<number> = new Set([PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS]);
 
 export function createConduct(clock: Clock, limits: Pick<Limits, 'maxRequestsPerSecond'>): Conduct {
-  const { maxRequestsPerSecond } = limits;
-  const rate = createBudget({ clock, perSecond: maxRequestsPerSecond, burst: maxRequestsPerSecond });
+  let maxRequestsPerSecond = limits.maxRequestsPerSecond;
+  const budget = () => createBudget({ clock, perSecond: maxRequestsPerSecond, burst: maxRequestsPerSecond });
+  let rate = budget();
   let stretch: { readonly since: number; readonly last: number } | undefined;
   let errors: readonly number[] = [];
   return {
     ask(pending) {
+      // Limits may change while a connection lives.
+      if (limits.maxRequestsPerSecond !== maxRequestsPerSecond) {
+        maxRequestsPerSecond = limits.maxRequestsPerSecond;
+        rate = budget();
+      }
       const retryAfterMs = rate.take();
       if (retryAfterMs === 0) {
         if (pending < MAX_PENDING_REQUESTS) return { how: 'serve' };

@@ -41,6 +41,8 @@ export interface Connection {
   /** Whether it fell behind and is not live again on every channel. */
   readonly isLagging: () => boolean;
   readonly bufferedBytes: () => number;
+  /** Its credentials are worth something else now. Subscriptions that the grant does not cover end with `unsubscribed`. */
+  regrant(next: Grant): void;
   /** A notification to this subscriber alone. */
   notify(method: string, params: object): void;
   close(code: number, reason: string): void;
@@ -58,8 +60,11 @@ export interface ConnectionOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly server: string;
-  /** The grant was replaced: the edge counts identities. Throws `rate_limited` where this one has too many connections. */
-  readonly identified: (grant: Grant) => void;
+  /**
+   * The grant was replaced: the edge counts identities. Throws `rate_limited` where this one has too many connections
+   * and the subscriber has `asked` for it; what the relay itself decides (`renewed`) ends no connection for a count.
+   */
+  readonly identified: (grant: Grant, how: 'asked' | 'renewed') => void;
   readonly closed: () => void;
 }
 
@@ -131,8 +136,8 @@ export function createConnection(options: ConnectionOptions): Connection {
     },
   };
 
-  const useGrant = (next: Grant): void => {
-    options.identified(next);
+  const useGrant = (next: Grant, how: 'asked' | 'renewed'): void => {
+    options.identified(next, how);
     grant = next;
     for (const timer of tokenTimers) timer.cancel();
     tokenTimers = [];
@@ -151,7 +156,14 @@ export function createConnection(options: ConnectionOptions): Connection {
     const next = await authenticator.authenticate(params.token);
     // Whoever left while its token was checked is counted no more.
     if (over) throw new SessionRelayError('closed', 'the connection is closed');
-    useGrant(next);
+    regrant(next, 'asked');
+    const { identity, channels: allowed, commands, fields, expiresAtMs } = next;
+    const expiresAt = expiresAtMs === undefined ? {} : { expiresAt: timestampOf(expiresAtMs) };
+    return { identity, channels: allowed, commands, fields, ...expiresAt };
+  };
+
+  const regrant = (next: Grant, how: 'asked' | 'renewed'): void => {
+    useGrant(next, how);
     for (const subscription of [...subscriptions.values()]) {
       const { channel } = subscription;
       const cursor = subscription.sent();
@@ -162,9 +174,6 @@ export function createConnection(options: ConnectionOptions): Connection {
       end(subscription);
       notify('unsubscribed', { channel, cursor, reason });
     }
-    const { identity, channels: allowed, commands, fields, expiresAtMs } = next;
-    const expiresAt = expiresAtMs === undefined ? {} : { expiresAt: timestampOf(expiresAtMs) };
-    return { identity, channels: allowed, commands, fields, ...expiresAt };
   };
 
   const end = (subscription: Subscription): void => {
@@ -322,7 +331,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     },
   });
   after(HEARTBEAT_MS, heartbeat);
-  if (grant !== undefined) useGrant(grant);
+  if (grant !== undefined) useGrant(grant, 'asked');
   else {
     after(AUTH_TIMEOUT_MS, () => {
       if (grant === undefined) close(CLOSE.unauthenticated, 'no credentials in time');
@@ -336,6 +345,9 @@ export function createConnection(options: ConnectionOptions): Connection {
       return fellBehind;
     },
     bufferedBytes: () => (over ? 0 : wire.buffered()),
+    regrant(next) {
+      if (!over) regrant(next, 'renewed');
+    },
     notify,
     close,
     handlers: {

@@ -4,13 +4,13 @@ import type { Grant } from '../model/grant.js';
 import type { Clock, Random, Timer } from '../net/clock.js';
 import type { Log } from '../net/log.js';
 import { authorityProblem, tokenOfHeaders } from './admission.js';
-import type { Authenticator } from './auth.js';
 import { createBlindness } from './blindness.js';
 import { type Connection, createConnection } from './connection.js';
 import { CLOSE, PROBLEM_TYPE, problemBody } from './errors.js';
 import { createFarewell, type Farewell } from './farewell.js';
 import type { JournalPages } from './journal-pages.js';
-import { DEFAULT_LIMITS, type Limits } from './limits.js';
+import { DEFAULT_LIMITS, type Limits, type LiveLimits } from './limits.js';
+import type { LiveAuthenticator, Renewal } from './live-auth.js';
 import { createReplay, type ReplayCounts } from './replay.js';
 import { noPlace, type Spectator, type TakePlace } from './spectators.js';
 import { createStates } from './states.js';
@@ -19,7 +19,7 @@ import type { UpgradeDecision, UpgradeRequest, Wire } from './wire.js';
 
 export interface EdgeOptions {
   readonly bus: Bus;
-  readonly authenticator: Authenticator;
+  readonly authenticator: LiveAuthenticator;
   readonly limits: Partial<Limits>;
   readonly clock: Clock;
   readonly random: Random;
@@ -29,7 +29,18 @@ export interface EdgeOptions {
 
 /** The subscribers' side of a relay: knows the protocol and the bus, no socket and no venue. */
 export interface Edge {
+  /** As they are now: they may change, see {@link Edge.limit}. */
   readonly limits: Limits;
+  /** Judges by other limits from now on. Nobody is sent away for a count that is over a lower one. */
+  limit(next: Partial<LiveLimits>): void;
+  /** The grants of everybody who is there. */
+  readonly grants: () => Iterable<Grant>;
+  /**
+   * Puts other rules of who may do what to use, and judges everybody who is there by them and by the limits, in this very turn:
+   * whose credentials are refused is closed with 4401, who may not be served from where they come with 4403, and what
+   * another grant does not cover ends with `unsubscribed`. Without a renewal the rules are as they were.
+   */
+  renew(renewal: Renewal | undefined): Renewed;
   /** Whether a socket is let in (PROTOCOL.md §4: credentials, origin, limits). */
   upgrade(request: UpgradeRequest): Promise<UpgradeDecision>;
   /** Refuses newcomers, tells everybody, and sends them away spread over the time; resolves when all are gone. Idempotent. */
@@ -51,16 +62,34 @@ export interface Edge {
   readonly replayed: () => ReplayCounts;
 }
 
+/** What became of those who were there. Event streams that end may come back, and are judged then. */
+export interface Renewed {
+  readonly kept: number;
+  /** Another grant. */
+  readonly changed: number;
+  readonly closed: number;
+  /** Their credentials are being checked still: they came while the others' were. */
+  readonly pending: number;
+}
+
+/** Where one comes from, as far as it decides whether they may be served. */
+type Origin = Parameters<typeof authorityProblem>[0];
+
+/** An event stream whose credentials say something else now may come back after this. */
+const STREAM_RETRY_MS = 1_000;
 const RETRY_AFTER_SECONDS = 5;
 const SUBPROTOCOL = 'session-relay.v1';
 
 export function createEdge(options: EdgeOptions): Edge {
   const { bus, authenticator, clock, random, log } = options;
-  const limits: Limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const limits: { -readonly [K in keyof Limits]: Limits[K] } = { ...DEFAULT_LIMITS, ...options.limits };
   const replay = createReplay({ bus });
   const { channels } = replay;
   const states = createStates({ bus, channels, clock });
   const connections = new Set<Connection>();
+  const origins = new WeakMap<Connection, Origin>();
+  /** How often the rules were replaced: whoever was let in before and opens after must be judged again. */
+  let renewals = 0;
   const perAddress = new Map<string, number>();
   const perIdentity = new Map<string, number>();
   const stats = createEdgeStats();
@@ -77,7 +106,7 @@ export function createEdge(options: EdgeOptions): Edge {
     }, ms);
     timers.add(timer);
   };
-  const spectators = new Set<Spectator>();
+  const spectators = new Map<Spectator, Grant>();
   const everybody = (task: (connection: Connection) => void): void => {
     for (const connection of [...connections]) task(connection);
   };
@@ -87,18 +116,18 @@ export function createEdge(options: EdgeOptions): Edge {
   const goAway = (connection: Connection): void =>
     connection.close(CLOSE.goingAway, 'the relay is shutting down: connect again and resume');
   const sendSpectatorsAway = (retryAfterMs: number): void => {
-    for (const spectator of [...spectators]) spectator.leave(retryAfterMs * (0.5 + random() / 2));
+    for (const spectator of [...spectators.keys()]) spectator.leave(retryAfterMs * (0.5 + random() / 2));
   };
   const blindness = createBlindness({
     clock,
     first: { blind: false, cursor: bus.head() },
     blind(sinceMs) {
       everybody((connection) => connection.notify('blind', { sinceMs }));
-      for (const spectator of spectators) spectator.blind(sinceMs);
+      for (const spectator of spectators.keys()) spectator.blind(sinceMs);
     },
     sighted(cursor) {
       everybody((connection) => connection.notify('sighted', { cursor }));
-      for (const spectator of spectators) spectator.sighted(cursor);
+      for (const spectator of spectators.keys()) spectator.sighted(cursor);
     },
     tooLong() {
       everybody(endOfBlind);
@@ -108,12 +137,12 @@ export function createEdge(options: EdgeOptions): Edge {
   const sights = bus.sight$.subscribe((next) => {
     if (!next.blind) channels.advance(next.cursor);
     blindness.take(next);
-    for (const spectator of spectators) spectator.published();
+    for (const spectator of spectators.keys()) spectator.published();
   });
   const turns = bus.turns$.subscribe((turn) => {
     channels.publish(turn);
     states.publish(turn);
-    for (const spectator of spectators) spectator.published();
+    for (const spectator of spectators.keys()) spectator.published();
   });
 
   const refuse = (
@@ -145,6 +174,47 @@ export function createEdge(options: EdgeOptions): Edge {
     if (isFull(perAddress, remoteAddress, limits.maxConnectionsPerAddress))
       return refuse(429, 'too many connections from this address');
     return undefined;
+  };
+
+  /** Judges one connection by what holds now. */
+  const judge = (connection: Connection, verdictOf: Renewal['verdictOf']): keyof Renewed => {
+    const origin = origins.get(connection);
+    const problem = origin === undefined ? undefined : authorityProblem(origin, { limits, authenticator });
+    if (problem !== undefined) {
+      connection.close(CLOSE.forbidden, problem);
+      return 'closed';
+    }
+    const grant = connection.grant();
+    // Who has shown nothing yet may still do so, in the time that there is for it.
+    if (grant === undefined) return 'kept';
+    const verdict = verdictOf(grant);
+    if (verdict === grant) return 'kept';
+    if (verdict === 'unchecked') {
+      void judgeLater(connection, grant);
+      return 'pending';
+    }
+    if (verdict === 'refused') {
+      connection.close(CLOSE.unauthenticated, 'the credentials are not good any more');
+      return 'closed';
+    }
+    connection.regrant(verdict);
+    return 'changed';
+  };
+  const judgeLater = async (connection: Connection, grant: Grant): Promise<void> => {
+    const verdict = await authenticator.renewed(grant).catch((thrown: unknown) => {
+      const { code, message } = asSessionRelayError(thrown);
+      if (code === 'unauthenticated') return 'refused' as const;
+      log.error('credentials could not be checked again', { error: message });
+      connection.close(CLOSE.fault, 'credentials cannot be checked now: connect again later');
+      return undefined;
+    });
+    if (verdict !== undefined && connection.grant() === grant) judge(connection, () => verdict);
+  };
+  const judgeStreamLater = (spectator: Spectator, grant: Grant): void => {
+    const leave = (): void => spectator.leave(STREAM_RETRY_MS);
+    authenticator.renewed(grant).then((now) => {
+      if (now !== grant) leave();
+    }, leave);
   };
 
   const countPlace = (remoteAddress: string): (() => void) => {
@@ -194,6 +264,12 @@ export function createEdge(options: EdgeOptions): Edge {
       leavePlace();
       if (identity !== undefined) change(perIdentity, identity, -1);
     };
+    const { host, origin } = request.headers;
+    const from: Origin = {
+      remoteAddress,
+      headers: { ...(host === undefined ? {} : { host }), ...(origin === undefined ? {} : { origin }) },
+    };
+    const admittedIn = renewals;
     const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((one) => one.trim());
     return {
       accept: true,
@@ -212,9 +288,9 @@ export function createEdge(options: EdgeOptions): Edge {
           clock,
           log,
           server: `session-relay/${options.version}`,
-          identified(next) {
+          identified(next, how) {
             if (identity === next.identity) return;
-            if (isIdentityFull(next)) {
+            if (how === 'asked' && isIdentityFull(next)) {
               throw new SessionRelayError('rate_limited', 'too many connections of this identity', {
                 data: { retryAfterMs: RETRY_AFTER_SECONDS * 1_000 },
               });
@@ -230,6 +306,8 @@ export function createEdge(options: EdgeOptions): Edge {
           },
         });
         connections.add(connection);
+        origins.set(connection, from);
+        if (admittedIn !== renewals) judge(connection, (mine) => (authenticator.isCurrent(mine) ? mine : 'unchecked'));
         const { toldMs } = blindness;
         if (closed || draining !== undefined) {
           connection.notify('draining', { retryAfterMs: RETRY_AFTER_SECONDS * 1_000 });
@@ -243,6 +321,29 @@ export function createEdge(options: EdgeOptions): Edge {
 
   return {
     limits,
+    limit(next) {
+      Object.assign(limits, next);
+    },
+    *grants() {
+      for (const connection of connections) {
+        const grant = connection.grant();
+        if (grant !== undefined) yield grant;
+      }
+      yield* spectators.values();
+    },
+    renew(renewal) {
+      renewals++;
+      renewal?.use();
+      const verdictOf = renewal?.verdictOf ?? ((grant: Grant) => grant);
+      const counts = { kept: 0, changed: 0, closed: 0, pending: 0 };
+      for (const connection of [...connections]) counts[judge(connection, verdictOf)]++;
+      for (const [spectator, grant] of [...spectators]) {
+        const verdict = verdictOf(grant);
+        if (verdict === 'unchecked') judgeStreamLater(spectator, grant);
+        else if (verdict !== grant) spectator.leave(STREAM_RETRY_MS);
+      }
+      return counts;
+    },
     upgrade: admit,
     isDraining: () => draining !== undefined,
     sight: () => blindness.sight,
@@ -256,7 +357,8 @@ export function createEdge(options: EdgeOptions): Edge {
       if (isIdentityFull(grant)) throw noPlace(429, RETRY_AFTER_SECONDS * 1_000);
       const leave = countPlace(remoteAddress);
       change(perIdentity, grant.identity, 1);
-      spectators.add(spectator);
+      spectators.set(spectator, grant);
+      if (!authenticator.isCurrent(grant)) judgeStreamLater(spectator, grant);
       let given = false;
       return {
         give() {

@@ -64,6 +64,7 @@ export const CLOSE = {
   binary: 1003,
   protocol: 4400,
   unauthenticated: 4401,
+  forbidden: 4403,
   tooSlow: 4408,
   overRate: 4429,
   fault: 4500,

@@ -19,6 +19,18 @@ export interface Limits {
   readonly origins: readonly string[];
 }
 
+/** Limits that may change while the relay runs; the others are the transport's, from when it began to listen. */
+export const LIVE_LIMITS = [
+  'maxConnections',
+  'maxConnectionsPerAddress',
+  'maxConnectionsPerIdentity',
+  'maxChannels',
+  'maxRequestsPerSecond',
+  'origins',
+] as const satisfies readonly (keyof Limits)[];
+
+export type LiveLimits = Pick<Limits, (typeof LIVE_LIMITS)[number]>;
+
 export const DEFAULT_LIMITS: Limits = {
   maxConnections: 100_000,
   maxConnectionsPerAddress: 1_000,

@@ -24,6 +24,8 @@ export interface MetricsOptions {
   readonly edge: Pick<Edge, 'counts' | 'load' | 'stats'>;
   readonly eventLoop: { lateMs(): number };
   readonly clock: Clock;
+  /** How often another configuration was taken over, or refused; absent: never. */
+  readonly reloads?: Readonly<Record<(typeof RELOAD_OUTCOMES)[number], number>>;
   readonly version: string;
   readonly transport: string;
 }
@@ -34,6 +36,7 @@ const COMMAND_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const ROUND_TRIP_SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 /** Commands under way whose time is measured, at most; beyond it one is only counted. */
 const MAX_COMMANDS = 1_000;
+const RELOAD_OUTCOMES = ['applied', 'incomplete', 'refused'] as const;
 const OUTCOMES = ['succeeded', 'failed', 'unknown'] as const;
 const MS = 1_000;
 
@@ -96,6 +99,13 @@ export function createMetrics(options: MetricsOptions): Metrics {
       this.reset();
       this.inc({ outcome: 'recovered' }, stats.resumed);
       this.inc({ outcome: 'lost' }, stats.unrecovered);
+    },
+  });
+  new Counter({
+    ...of('reloads_total', 'Reloads by what became of them.', ['outcome']),
+    collect() {
+      this.reset();
+      for (const outcome of RELOAD_OUTCOMES) this.inc({ outcome }, options.reloads?.[outcome] ?? 0);
     },
   });
   codes('closes_total', 'Sockets that ended, by close code.', stats.closes);

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Bus } from '../bus/bus.js';
 import { authorityProblem, isLoopbackPeer, rebindingProblem, tokenOfHeaders } from '../edge/admission.js';
-import type { Authenticator } from '../edge/auth.js';
 import type { Edge } from '../edge/edge.js';
+import type { LiveAuthenticator } from '../edge/live-auth.js';
 import {
   commandParams,
   eventsParams,
@@ -34,7 +34,7 @@ import { createTickets } from './tickets.js';
 export interface RoutesOptions extends HealthOptions {
   readonly bus: Bus;
   readonly edge: Edge;
-  readonly authenticator: Authenticator;
+  readonly authenticator: LiveAuthenticator;
   readonly metrics: Metrics;
   /** Whether `/metrics` is told to everybody, and not only to loopback peers and whoever shows a token. */
   readonly publicMetrics: boolean;
@@ -72,7 +72,8 @@ const BLIND_SAFETY: Safety = { level: 'unknown', reasons: ['relay_blind'], notes
 export function createRoutes(options: RoutesOptions): Handler {
   const { bus, edge, authenticator, metrics, page, clock, log } = options;
   const tickets = createTickets(clock);
-  const stream = createStreamRoute({ bus, edge, tickets, clock, log, grantOf });
+  const { renewed } = authenticator;
+  const stream = createStreamRoute({ bus, edge, tickets, clock, log, grantOf, renewed });
   const nobody: Grant = { identity: '', channels: [], commands: [], fields: 'redacted' };
 
   const find = (path: string): { readonly route: Route; readonly parameter: string } | undefined => {

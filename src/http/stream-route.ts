@@ -28,13 +28,15 @@ export interface StreamRouteOptions {
   readonly log: Log;
   /** Rejects with `unauthenticated`. */
   readonly grantOf: (headers: Readonly<Record<string, string>>) => Promise<Grant>;
+  /** What the credentials behind a ticket's grant are worth now. Rejects with `unauthenticated`. */
+  readonly renewed: (grant: Grant) => Promise<Grant>;
 }
 
 /** `GET /v1/stream`, with credentials, or with a ticket in their place: an EventSource can send none. */
 export function createStreamRoute(
   options: StreamRouteOptions,
 ): (request: Request, url: URL, remoteAddress: string) => Promise<Response> {
-  const { bus, edge, tickets, clock, log, grantOf } = options;
+  const { bus, edge, tickets, clock, log, grantOf, renewed } = options;
   return async (request, url, remoteAddress) => {
     const asked = parseParams(streamParams, {
       channels: url.searchParams.getAll('channel'),
@@ -47,7 +49,8 @@ export function createStreamRoute(
       asked.ticket === undefined ? undefined : tickets.redeem(asked.ticket, { resumes: lastEventId !== '' });
     let isOpen = false;
     try {
-      const grant = redeemed?.grant ?? (await grantOf(Object.fromEntries(request.headers)));
+      const grant =
+        redeemed === undefined ? await grantOf(Object.fromEntries(request.headers)) : await renewed(redeemed.grant);
       const channels = [...new Set(asked.channels)];
       for (const channel of channels) if (!allowsChannel(grant, channel)) throw forbiddenChannel(channel);
       let place: Place | undefined;

@@ -32,10 +32,10 @@ export interface CommandDesk {
   forgotten(): { readonly [name: string]: null };
   /** Begins no more: what waits is refused with `closed`. */
   close(): void;
-  /** Waits no longer for venues: the outcome of what still runs is unknown. */
-  cut(): void;
-  /** Resolves when nothing runs. */
-  idle(): Promise<void>;
+  /** Waits no longer for venues, or for these alone: the outcome of what still runs is unknown. */
+  cut(venues?: ReadonlySet<Venue>): void;
+  /** Resolves when nothing runs, at all or at these sources, `<venue>.<source>`. */
+  idle(sources?: readonly string[]): Promise<void>;
 }
 
 /** What to remember with an audit event, once its cursor is known. */
@@ -46,6 +46,8 @@ export interface CommandDeskOptions {
   /** The venue that holds `<venue>.<source>` now. */
   readonly venueOf: (source: string) => { readonly venue: Venue; readonly source: string } | undefined;
   readonly hasSession: (source: string, session: string) => boolean;
+  /** Whether commands may be sent to this venue now: one that is being ended takes none. */
+  readonly takesCommands: (venue: Venue) => boolean;
   /**
    * Commits an audit event, with what to remember in the same transaction, and resolves with its cursor. Rejects where
    * it will never be committed.
@@ -66,7 +68,7 @@ export function createCommandDesk(options: CommandDeskOptions): CommandDesk {
   const requests = createRequestMemory(clock);
   const lanes = createLanes<Done>(clock);
   /** Cuts off what runs. */
-  const running = new Set<() => void>();
+  const running = new Map<() => void, Venue>();
 
   const run = async (given: CommandRequest): Promise<CommandReply> => {
     const request = withoutSourceToken(given);
@@ -81,6 +83,7 @@ export function createCommandDesk(options: CommandDeskOptions): CommandDesk {
       });
     }
     const ready = prepare(request, venueOf, options.hasSession);
+    mustTake(ready.venue, source);
     const { acts } = ready.spec;
     const done = lanes.run(source, () => carryOut(request, ready, call), acts ? undefined : call);
     const reply = done.then(({ result, cursor }) => ({ result, cursor, requestId }));
@@ -88,10 +91,18 @@ export function createCommandDesk(options: CommandDeskOptions): CommandDesk {
     return reply;
   };
 
+  const mustTake = (venue: Venue, source: string): void => {
+    if (options.takesCommands(venue)) return;
+    const why = 'its configuration has changed: it is being ended, and this command was not sent';
+    throw new SessionRelayError('source_unavailable', `${source}: ${why}`, { data: { source } });
+  };
+
   /** `accepted`, the venue, the outcome: each committed before the next. */
   const carryOut = async (request: CommandRequest, ready: Ready, call: string): Promise<Done> => {
     const { venue, source, params } = ready;
     const { command, by, requestId, session } = request;
+    // It may have been ended while the command waited for its turn.
+    mustTake(venue, request.source);
     const name = requestName(by, requestId);
     const base = { command, by, requestId };
     const token = session ?? SOURCE_TOKEN;
@@ -108,7 +119,7 @@ export function createCommandDesk(options: CommandDeskOptions): CommandDesk {
     const answer = await settle(async () => {
       if (clock.monotonic() - askedAt > COMMAND_TIMEOUT_MS) throw tooLate(command);
       const call = { source, command, params, ...(session === undefined ? {} : { session }) };
-      return withDeadline(command, async () => venue.command(call));
+      return withDeadline(command, venue, async () => venue.command(call));
     });
     const outcome = outcomeOf(answer, command, ready.spec);
     let cursor: string;
@@ -127,7 +138,7 @@ export function createCommandDesk(options: CommandDeskOptions): CommandDesk {
   };
 
   /** Rejects with `venue_timeout` after {@link COMMAND_TIMEOUT_MS}, or when it is cut off. */
-  const withDeadline = (command: string, ask: () => Promise<Json>): Promise<Json> =>
+  const withDeadline = (command: string, venue: Venue, ask: () => Promise<Json>): Promise<Json> =>
     new Promise((resolve, reject) => {
       const end = (): void => {
         timer.cancel();
@@ -137,9 +148,9 @@ export function createCommandDesk(options: CommandDeskOptions): CommandDesk {
         end();
         reject(new VenueTimeoutError(`${command}: ${why}; whether the venue acted is unknown`));
       };
-      const cutOff = (): void => giveUp('the relay stopped before the venue answered');
+      const cutOff = (): void => giveUp('the connection was ended before the venue answered');
       const timer = clock.setTimer(() => giveUp(`no answer within ${COMMAND_TIMEOUT_MS} ms`), COMMAND_TIMEOUT_MS);
-      running.add(cutOff);
+      running.set(cutOff, venue);
       ask().finally(end).then(resolve, reject);
     });
 
@@ -191,10 +202,10 @@ export function createCommandDesk(options: CommandDeskOptions): CommandDesk {
     },
     forgotten: () => requests.takeForgotten(),
     close: () => lanes.close(),
-    cut() {
-      for (const cutOff of [...running]) cutOff();
+    cut(venues) {
+      for (const [cutOff, venue] of [...running]) if (venues === undefined || venues.has(venue)) cutOff();
     },
-    idle: () => lanes.idle(),
+    idle: (sources) => lanes.idle(sources),
   };
 }
 

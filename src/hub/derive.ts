@@ -88,15 +88,18 @@ export function staleFact(
 }
 
 /**
- * What a restart did to the links that a life before this one had: each is down until this life brings it up. The
- * generation is 0: generations count within one life.
+ * What a restart, or another venue in the place of one that ended, did to the links that there were: each is down until
+ * it is brought up again. The generation is 0: generations count within one life.
  */
-export function lostLinks({ source, attributes }: SourceState): readonly Fact<'link.down'>[] {
+export function lostLinks(
+  { source, attributes }: SourceState,
+  reason: 'relay_restarted' | 'reloaded' = 'relay_restarted',
+): readonly Fact<'link.down'>[] {
   return CARRIERS.flatMap((carrier): readonly Fact<'link.down'>[] => {
     const link = attributes.links[carrier];
     if (link === undefined || link === 'down') return [];
     const code = link === 'up' ? ABNORMAL_CLOSE : NEVER_OPENED;
-    const data = { carrier, generation: 0, code, reason: 'relay_restarted', clean: false, initiator: 'relay' } as const;
+    const data = { carrier, generation: 0, code, reason, clean: false, initiator: 'relay' } as const;
     return [{ source, session: SOURCE_TOKEN, type: 'link.down', data, generation: 0 }];
   });
 }

@@ -35,8 +35,9 @@ export interface ForgettingOptions {
   readonly book: Pick<Ledger, 'states' | 'ended'>;
   readonly sources: Pick<Sources, 'find' | 'describeOrphan'>;
   readonly describe: (state: SessionState) => SourceDescription;
-  /** Names of the venues that there are, `<venue>.<id>`. */
-  readonly spaces: ReadonlySet<string>;
+  /** Whether there is a venue of this name, `<venue>.<id>`, now. */
+  readonly isConfigured: (space: string) => boolean;
+  /** What the journal remembers now, live. */
   readonly memory: ReadonlyMap<string, VenueMemory>;
   readonly arrive: (arrival: Arrival) => void;
 }
@@ -54,7 +55,7 @@ interface Mark extends z.output<typeof mark> {
 }
 
 export function createForgetting(options: ForgettingOptions): Forgetting {
-  const { clock, journal, book, sources, describe, spaces, memory, arrive } = options;
+  const { clock, journal, book, sources, describe, isConfigured, memory, arrive } = options;
   const ageOf = ({ sinceMonotonicMs }: Mark): number => clock.monotonic() - sinceMonotonicMs;
   /** By `source <venue>.<source>` and `space <venue>.<id>`. */
   const marks = new Map<string, Mark>();
@@ -63,8 +64,10 @@ export function createForgetting(options: ForgettingOptions): Forgetting {
     if (known === undefined) continue;
     marks.set(name, { ...known, sinceMonotonicMs: clock.monotonic() - Math.max(0, clock.now() - known.sinceMs) });
   }
-  const foreign = [...memory.keys()].filter((space) => !OWN_SPACES.test(space) && !spaces.has(space));
-  const dropped = new Set<string>();
+  const foreign = (): readonly string[] =>
+    [...memory].flatMap(([space, { size }]) =>
+      size > 0 && !OWN_SPACES.test(space) && !isConfigured(space) ? [space] : [],
+    );
   /** Removals that wait for the journal: asked for once. */
   const waiting = new Set<string>();
 
@@ -92,10 +95,7 @@ export function createForgetting(options: ForgettingOptions): Forgetting {
 
   const look = (): ReadonlyMap<string, readonly State[]> => {
     const found = orphans();
-    const names = new Set([
-      ...[...found.keys()].map(sourceMark),
-      ...foreign.filter((space) => !dropped.has(space)).map(spaceMark),
-    ]);
+    const names = new Set([...[...found.keys()].map(sourceMark), ...foreign().map(spaceMark)]);
     for (const name of [...marks.keys()]) if (!names.has(name)) remember(name, undefined);
     for (const name of names) {
       if (!marks.has(name)) remember(name, { sinceMs: clock.now(), sinceMonotonicMs: clock.monotonic() });
@@ -148,7 +148,7 @@ export function createForgetting(options: ForgettingOptions): Forgetting {
    * which of them it has used.
    */
   const dropSpaces = (): void => {
-    for (const space of foreign) {
+    for (const space of foreign()) {
       const name = spaceMark(space);
       const known = marks.get(name);
       if (known === undefined || ageOf(known) < FORGET_ORPHANS_MS || waiting.has(name)) continue;
@@ -165,7 +165,6 @@ export function createForgetting(options: ForgettingOptions): Forgetting {
           },
         });
       } else if (compareCursors(journal.oldest(), known.cursor) >= 0) {
-        dropped.add(space);
         const entries = Object.fromEntries([...(memory.get(space)?.keys() ?? [])].map((key) => [key, null]));
         drop(name, { facts: [], describe: () => undefined, memory: { space, entries: () => entries } });
       }

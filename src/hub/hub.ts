@@ -19,15 +19,25 @@ import { sessionKey } from '../model/subject.js';
 import type { Clock, Random, Timer } from '../net/clock.js';
 import { type Log, silentLog } from '../net/log.js';
 import { within } from '../net/within.js';
-import type { SourceDescription, StopOptions, Venue, VenueMemory } from '../venues/venue.js';
+import type { SourceDescription, StopOptions, Venue } from '../venues/venue.js';
+import {
+  type ChangedVenues,
+  type ChangePorts,
+  changeVenues,
+  planVenues,
+  type VenueChanges,
+  type VenuePlan,
+} from './changes.js';
 import { COMMAND_SPACE, createCommandDesk } from './commands.js';
 import { endOfThrottle, isUnconfirmedAfterRestart, lostLinks, staleFact } from './derive.js';
 import { createForgetting, spaceName } from './forgetting.js';
+import type { Arrival } from './inbox.js';
 import { createIntake } from './intake.js';
 import type { Journal, JournalContents } from './journal/journal.js';
 import { leaveVenues } from './leave.js';
 import { createLedger, type Ledger } from './ledger.js';
-import { createSources } from './sources.js';
+import { createRecollection } from './recollection.js';
+import { createSources, refuseNamesakes } from './sources.js';
 
 /** How often retention runs. */
 const RETENTION_EVERY_MS = 10_000;
@@ -63,6 +73,13 @@ export interface Hub {
    * `closed` where it was stopped meanwhile. Idempotent.
    */
   start(): Promise<void>;
+  /**
+   * Looks whether the hub can hold other venues from now on, and changes nothing: that begins, and cannot be refused, in
+   * the turn in which the answer is called; see {@link changeVenues}. Throws `config_invalid` (two of one name),
+   * `conflict` (another change goes on, or one of them was ended), and where there is something to change `closed`, `source_unavailable` (not
+   * started yet) or `journal_failed`.
+   */
+  prepareChange(changes: VenueChanges): () => Promise<ChangedVenues>;
   /**
    * Stops the venues (see {@link Venue.stop}), those that orders go through first, and commits what they said on their
    * way out. No command and no webhook is taken from then on; states and journal stay readable until `stop`. Never
@@ -102,8 +119,12 @@ export interface Ending {
 
 /** @throws ConfigError where two venues have the same name. */
 export function createHub(options: HubOptions): Hub {
-  const { venues, journal, clock, random, node, log = silentLog } = options;
-  const sources = createSources(venues);
+  const { journal, clock, random, node, log = silentLog } = options;
+  let { venues } = options;
+  const sources = createSources(() => venues);
+  const recollection = createRecollection();
+  /** Venues that have ended, or are ending, because the configuration has changed. */
+  const ended = new WeakSet<Venue>();
   const turns = new Subject<Turn>();
   const sight = new BehaviorSubject<Sight>({ blind: true, since: clock.now(), forMs: 0, why: 'starting' });
   let ledger: Ledger | undefined;
@@ -115,7 +136,8 @@ export function createHub(options: HubOptions): Hub {
   let stopping: Promise<Ending> | undefined;
   let truncating = false;
   let webhooks = 0;
-  const subscriptions: Subscription[] = [];
+  const subscriptions = new Map<Venue, Subscription>();
+  let changing = false;
   const timers = new Set<Timer>();
 
   const every = (ms: number, task: () => void): void => {
@@ -159,6 +181,19 @@ export function createHub(options: HubOptions): Hub {
     },
   });
 
+  /** What is committed of a venue's memory is known here too: it may have to begin anew. */
+  const arrive = (arrival: Arrival): void => {
+    const { memory, committed } = arrival;
+    if (memory === undefined) return intake.arrive(arrival);
+    return intake.arrive({
+      ...arrival,
+      committed(cursor) {
+        recollection.note(memory.space, memory.entries(cursor));
+        committed?.(cursor);
+      },
+    });
+  };
+
   const describe = (venue: VenueName, source: string): SourceDescription =>
     sources.describe(venue, source) ?? sources.describeOrphan(venue, source);
   const describeState = (state: SessionState): SourceDescription =>
@@ -167,6 +202,7 @@ export function createHub(options: HubOptions): Hub {
   const desk = createCommandDesk({
     clock,
     venueOf: sources.find,
+    takesCommands: (venue) => !ended.has(venue),
     hasSession(name, session) {
       const found = sources.find(name);
       const key = found === undefined ? '' : sessionKey(found.venue.venue, found.source, session);
@@ -186,7 +222,7 @@ export function createHub(options: HubOptions): Hub {
     const entries = found?.venue.forget?.(source, session);
     if (found === undefined || entries === undefined) return;
     const space = spaceName(found.venue);
-    intake.arrive({ facts: [], describe: () => undefined, memory: { space, entries: () => entries } });
+    arrive({ facts: [], describe: () => undefined, memory: { space, entries: () => entries } });
   };
 
   const open = async (): Promise<void> => {
@@ -195,6 +231,7 @@ export function createHub(options: HubOptions): Hub {
     mustRun();
     head = formatCursor(contents.epoch, 0);
     const { epoch, states } = contents;
+    recollection.begin(contents.memory);
     const book = createLedger({ journal, clock, log, epoch, states, dropped: forgetDropped, due: () => intake.wake() });
     ledger = book;
     intake.open(book);
@@ -220,9 +257,9 @@ export function createHub(options: HubOptions): Hub {
       book,
       sources,
       describe: describeState,
-      spaces: new Set(venues.map(spaceName)),
-      memory: contents.memory,
-      arrive: intake.arrive,
+      isConfigured: (space) => venues.some((venue) => spaceName(venue) === space),
+      memory: recollection.spaces,
+      arrive,
     });
     forgetting.look();
     await intake.settled();
@@ -240,7 +277,7 @@ export function createHub(options: HubOptions): Hub {
         memory: { space: COMMAND_SPACE, entries: () => entries },
       });
     });
-    for (const venue of venues) follow(venue, contents.memory.get(spaceName(venue)));
+    for (const venue of venues) follow(venue);
     // After the venues: one that remembers its penalty ends it itself.
     for (const state of states) if (!isSessionState(state)) endThrottle(book, state);
   };
@@ -285,12 +322,13 @@ export function createHub(options: HubOptions): Hub {
     if (stopped) throw new SessionRelayError('closed', 'the relay was stopped while it started');
   };
 
-  const follow = (venue: Venue, memory: VenueMemory | undefined): void => {
+  const follow = (venue: Venue): void => {
     const space = spaceName(venue);
-    subscriptions.push(
+    subscriptions.set(
+      venue,
       venue.facts$.subscribe({
         next: ({ facts, memory: entries, committed }) =>
-          intake.arrive({
+          arrive({
             facts,
             origin: space,
             describe: (source) => venue.sources().find((one) => one.source === source),
@@ -301,17 +339,91 @@ export function createHub(options: HubOptions): Hub {
         complete: () => loseVenue(venue, 'it ended by itself'),
       }),
     );
-    venue.start(memory);
+    venue.start(recollection.of(space));
   };
 
   /** A venue that says no more without having been asked to end: what it said last cannot be believed for long. */
   const loseVenue = (venue: Venue, why: string): void => {
-    if (stopped) return;
+    if (stopped || ended.has(venue)) return;
     log.error(`${venue.venue}.${venue.id} says no more`, { why });
     void intake.settled().then(() => {
       for (const description of venue.sources()) ledger?.loseSight(description);
       intake.wake();
     });
+  };
+
+  /** Why the venues cannot be changed now. */
+  const mustBeAbleToChange = (): Ledger => {
+    if (stopped) throw new SessionRelayError('closed', 'the relay is stopping: nothing of it is changed any more');
+    if (!started || ledger === undefined)
+      throw new SessionRelayError('source_unavailable', 'the relay has not started yet');
+    if (sight.value.blind)
+      throw new SessionRelayError(
+        'journal_failed',
+        'the journal does not commit: no source is ended or begun unrecorded',
+      );
+    return ledger;
+  };
+  const prepareChange = (changes: VenueChanges): (() => Promise<ChangedVenues>) => {
+    if (changing) throw new SessionRelayError('conflict', 'another change of the venues goes on');
+    refuseNamesakes(changes.venues);
+    const over = changes.venues.find((venue) => ended.has(venue));
+    if (over !== undefined)
+      throw new SessionRelayError('conflict', `${spaceName(over)} was ended, and cannot begin again: make another one`);
+    const plan = planVenues(venues, changes.venues);
+    const isSame = plan.added.length + plan.removed.length + plan.changed.length + (changes.revisions?.size ?? 0) === 0;
+    const book = isSame ? undefined : mustBeAbleToChange();
+    return async () => {
+      changing = true;
+      try {
+        return await change(plan, changes, book);
+      } finally {
+        changing = false;
+      }
+    };
+  };
+  const change = async (plan: VenuePlan, changes: VenueChanges, book: Ledger | undefined): Promise<ChangedVenues> => {
+    const fresh = [...plan.added, ...plan.changed.map(({ after }) => after)];
+    const ports = (ledgerNow: Ledger): ChangePorts => ({
+      clock,
+      log,
+      ledger: ledgerNow,
+      hold: (next) => {
+        venues = next;
+      },
+      arrive,
+      wake: () => intake.wake(),
+      follow(venue) {
+        follow(venue);
+        for (const { venue: name, source } of venue.sources()) {
+          const state = ledgerNow.states().get(sessionKey(name, source, SOURCE_TOKEN));
+          if (state !== undefined && !isSessionState(state)) endThrottle(ledgerNow, state);
+        }
+      },
+      unfollow(venue) {
+        subscriptions.get(venue)?.unsubscribe();
+        subscriptions.delete(venue);
+      },
+      closeTo(going) {
+        for (const venue of going) ended.add(venue);
+      },
+      async cutOff(going) {
+        desk.cut(new Set(going));
+        await desk.idle(going.flatMap((one) => one.sources().map(({ source }) => `${one.venue}.${source}`)));
+      },
+      isStopping: () => stopped,
+    });
+    const revised = book === undefined ? new Set<Venue>() : await changeVenues(plan, changes, ports(book));
+    // What was not begun before the end must not stay behind with what it opened when it was made.
+    if (stopped) await Promise.all(fresh.map((venue) => venue.stop({ orders: 'leave' })));
+    const names = (some: readonly Venue[]): readonly string[] => some.map(spaceName);
+    return {
+      added: names(plan.added),
+      removed: names(plan.removed),
+      changed: names(plan.changed.map(({ after }) => after)),
+      revised: names(plan.kept.filter((venue) => revised.has(venue))),
+      kept: names(plan.kept.filter((venue) => !revised.has(venue))),
+    };
   };
 
   /** Whether everything that was said is committed. */
@@ -341,7 +453,7 @@ export function createHub(options: HubOptions): Hub {
       log.error('the journal does not follow: what it did not take is lost', { ...intake.lag() });
     intake.abandon();
     await intake.settled();
-    for (const subscription of subscriptions) subscription.unsubscribe();
+    for (const subscription of subscriptions.values()) subscription.unsubscribe();
     for (const timer of timers) timer.cancel();
     ledger?.stop();
     const closed = closeJournal();
@@ -376,6 +488,7 @@ export function createHub(options: HubOptions): Hub {
       starting ??= open();
       return starting;
     },
+    prepareChange,
     async leave(how) {
       await leaveOnce(how);
     },

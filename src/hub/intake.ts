@@ -89,7 +89,8 @@ export function createIntake(options: IntakeOptions): Intake {
       return;
     }
     // A sign of life is worth nothing later.
-    if (failing && memory === undefined && arrival.facts.every(({ type }) => type === 'heartbeat.pulse')) return;
+    const isPulses = arrival.facts.length > 0 && arrival.facts.every(({ type }) => type === 'heartbeat.pulse');
+    if (failing && memory === undefined && isPulses) return;
     const { facts, bytes } = fitted(arrival.facts);
     const outcome = inbox.push({ ...arrival, facts }, clock.monotonic(), bytes);
     if (outcome === 'taken') return wake();
@@ -172,7 +173,9 @@ export function createIntake(options: IntakeOptions): Intake {
 
   const work = async (): Promise<void> => {
     try {
-      await takeAllIn();
+      // What arrives between its last look and here must not wait for whatever wakes it next.
+      do await takeAllIn();
+      while (hasWork());
     } catch (thrown) {
       refuseWaiting(shut('facts could not be taken in', { error: messageOf(thrown) }));
     }
@@ -184,8 +187,10 @@ export function createIntake(options: IntakeOptions): Intake {
     for (const wakeIdle of idle.splice(0)) wakeIdle();
   };
 
+  const hasWork = (): boolean => ledger !== undefined && giveUp !== ABANDONED && (inbox.size > 0 || ledger.hasDue());
+
   const takeAllIn = async (): Promise<void> => {
-    while (ledger !== undefined && giveUp !== ABANDONED && (inbox.size > 0 || ledger.hasDue())) {
+    while (ledger !== undefined && hasWork()) {
       flight = { at: oldestAt() ?? clock.monotonic(), events: 0 };
       const answers = takeTurn(ledger);
       flight.events = ledger.size();

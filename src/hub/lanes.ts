@@ -26,8 +26,8 @@ export interface Lanes<T> {
   run(source: string, task: () => Promise<T>, read?: string): Promise<T>;
   /** Tasks that have not begun are refused with `closed`. */
   close(): void;
-  /** Resolves when nothing runs or waits. */
-  idle(): Promise<void>;
+  /** Resolves when nothing runs or waits, at all or at these sources. */
+  idle(sources?: readonly string[]): Promise<void>;
 }
 
 export function createLanes<T>(clock: Clock): Lanes<T> {
@@ -94,8 +94,8 @@ export function createLanes<T>(clock: Clock): Lanes<T> {
       closed = true;
       for (const end of [...pauses]) end();
     },
-    async idle() {
-      await Promise.all([...lanes.values()].map(({ tail }) => tail));
+    async idle(sources = [...lanes.keys()]) {
+      await Promise.all(sources.map((source) => lanes.get(source)?.tail));
     },
   };
 }

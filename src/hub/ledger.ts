@@ -39,8 +39,15 @@ export interface Ledger {
   remember(space: string, entries: { readonly [key: string]: Json }): void;
   /** Whatever proved the sessions of a source has fallen silent for good: each living one is owed staleness. */
   loseSight(description: SourceDescription): void;
+  /**
+   * Whoever proved the sessions of a source is gone, by the relay's own decision: nothing of them is confirmed any more,
+   * as after a restart, and each living one is owed staleness.
+   */
+  unprove(description: SourceDescription): void;
   /** Each session is owed a look at its safety: at the start, when nothing is confirmed. */
   reviewAll(describe: (state: SessionState) => SourceDescription): void;
+  /** The same of one source: other rules hold for its sessions from now on. */
+  review(description: SourceDescription): void;
   /** Looks at no more than so many of the sessions that are owed something because of what happened elsewhere. */
   deriveDue(most: number): void;
   /** Whether anything is owed. */
@@ -320,12 +327,29 @@ export function createLedger(options: LedgerOptions): Ledger {
       for (const { key } of book.sessionsOf(sourceOfKey(sessionKey(description.venue, description.source, '-'))))
         owe(key, description, 'link_down');
     },
+    unprove(description) {
+      const name = sourceOfKey(sessionKey(description.venue, description.source, SOURCE_TOKEN));
+      watch.unprove(`${name}.${SOURCE_TOKEN}`);
+      for (const { key } of book.sessionsOf(name)) {
+        watch.unprove(key);
+        owe(key, description, 'link_down');
+      }
+    },
     reviewAll(describe) {
       for (const state of book.committed.values()) {
         if (!isSessionState(state)) continue;
         const description = describe(state);
         descriptions.set(sourceOfKey(state.key), description);
         owe(state.key, description);
+      }
+    },
+    review(description) {
+      const source = sourceOfKey(sessionKey(description.venue, description.source, SOURCE_TOKEN));
+      descriptions.set(source, description);
+      for (const { key } of book.sessionsOf(source)) {
+        const known = owed.get(key);
+        owed.delete(key);
+        owe(key, description, known?.stale);
       }
     },
     deriveDue(most) {

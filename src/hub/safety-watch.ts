@@ -9,6 +9,7 @@ import {
   type SafetyPolicy,
   type Settled,
   settleSafety,
+  unproved,
 } from '../model/safety.js';
 import type { Safety, SessionState, SourceState } from '../model/session.js';
 import type { Clock, Timer } from '../net/clock.js';
@@ -26,6 +27,8 @@ export interface SafetyWatch {
   observe(key: string, event: SessionEvent | Pulse): void;
   /** A session that a life before this one knew: what of it is a danger still. Before anything is observed of it. */
   recall(state: SessionState): void;
+  /** Whoever proved what this key says is gone: nothing of it is confirmed any more. */
+  unprove(key: string): void;
   /** The verdict to publish now, where there is a new one; arms the timer for the next look. */
   judge(state: SessionState, source: SourceState | undefined, policy: SafetyPolicy): Judgement | undefined;
   forget(key: string): void;
@@ -72,6 +75,10 @@ export function createSafetyWatch(options: {
     },
     recall(state) {
       watched.set(state.key, { evidence: recallEvidence(state, clock.monotonic(), clock.now()) });
+    },
+    unprove(key) {
+      const known = watched.get(key);
+      if (known !== undefined) known.evidence = unproved(known.evidence);
     },
     judge(state, source, policy) {
       const one = of(state.key);

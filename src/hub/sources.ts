@@ -23,9 +23,13 @@ export interface Sources {
   list(states: ReadonlyMap<string, State>, head: string): readonly SourceInfo[];
 }
 
-/** @throws ConfigError where two venues have the same name: their sessions could not be told apart. */
-export function createSources(venues: readonly Venue[]): Sources {
-  refuseNamesakes(venues);
+/**
+ * `venues`: those that there are now.
+ *
+ * @throws ConfigError where two of them have the same name: their sessions could not be told apart.
+ */
+export function createSources(venues: () => readonly Venue[]): Sources {
+  refuseNamesakes(venues());
   const schemas = new Map<CommandSpec, Json>();
   const schemaFor = (spec: CommandSpec): Json => {
     const known = schemas.get(spec) ?? schemaOf(spec.params);
@@ -33,7 +37,7 @@ export function createSources(venues: readonly Venue[]): Sources {
     return known;
   };
   const holderOf = (venue: VenueName | string, source: string): [Venue, SourceDescription] | undefined => {
-    for (const one of venues) {
+    for (const one of venues()) {
       const found =
         one.venue === venue ? one.sources().find((description) => description.source === source) : undefined;
       if (found !== undefined) return [one, found];
@@ -56,7 +60,7 @@ export function createSources(venues: readonly Venue[]): Sources {
       provedBy: {},
     }),
     list: (states, head) =>
-      venues.flatMap((venue) =>
+      venues().flatMap((venue) =>
         venue.sources().map(({ source }): SourceInfo => {
           const found = states.get(sessionKey(venue.venue, source, SOURCE_TOKEN));
           const state =
@@ -72,7 +76,8 @@ export function createSources(venues: readonly Venue[]): Sources {
   };
 }
 
-function refuseNamesakes(venues: readonly Venue[]): void {
+/** @throws ConfigError where two venues have the same name. */
+export function refuseNamesakes(venues: readonly Venue[]): void {
   const names = venues.map(({ venue, id }) => `${venue}.${id}`);
   const twice = names.filter((name, index) => names.indexOf(name) !== index);
   if (twice.length === 0) return;

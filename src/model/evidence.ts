@@ -49,6 +49,14 @@ export function recallEvidence({ protection, heartbeat }: SessionState, nowMs: n
   return leftMs > 0 ? { ...evidence, pendingUntilMs: nowMs + leftMs } : evidence;
 }
 
+/**
+ * What is left once whoever proved a session is gone: nothing of it is confirmed, and since when it is out of sight, lost
+ * or throttled goes on.
+ */
+export function unproved(evidence: Evidence): Evidence {
+  return { ...evidence, session: false, confirmed: [] };
+}
+
 function pendingMs(intervalMs: number | undefined): number {
   return intervalMs === undefined ? PENDING_WITHOUT_HEARTBEAT_MS : PENDING_INTERVALS * intervalMs;
 }

@@ -10,6 +10,7 @@ export {
   PENDING_INTERVALS,
   PENDING_WITHOUT_HEARTBEAT_MS,
   recallEvidence,
+  unproved,
 } from './evidence.js';
 export { isWorse, QUIET_MS, type Settled, type Settlement, settleSafety } from './settle.js';
 

@@ -1,6 +1,8 @@
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { environment, type Role, role, type VenueName } from '../model/event.js';
 import { defaultSafetyPolicy, type SafetyPolicy } from '../model/safety.js';
+import type { SourceDescription } from './venue.js';
 
 /** Schemas that the configurations of all venues share. Parsed values are plain: durations are ms. */
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
@@ -71,6 +73,31 @@ export function safetyOf(
       quiet: options.quiet ?? fallback.quiet,
     },
   };
+}
+
+/** What every source takes over while it runs: the rest of its options decides on its connection, or on what it says. */
+const revisable = z.object({ safety: commonSourceOptions.safety, forgetAfter: commonSourceOptions.forgetAfter });
+const REVISABLE: readonly string[] = Object.keys(revisable.shape);
+
+/**
+ * Whether two sets of options differ in nothing but what a running source takes over. A role does not belong to it: it
+ * is told when a session opens. `more`: keys that this venue takes over too.
+ */
+export function differLittle(
+  before: { readonly safety: SafetyOptions },
+  after: { readonly safety: SafetyOptions },
+  more: readonly string[] = [],
+): boolean {
+  const rest = (options: object): object =>
+    Object.fromEntries(Object.entries(options).filter(([key]) => !REVISABLE.includes(key) && !more.includes(key)));
+  return before.safety.role === after.safety.role && isDeepStrictEqual(rest(before), rest(after));
+}
+
+/** The description of a source that takes over other options. */
+export function revised(description: SourceDescription, options: unknown): SourceDescription {
+  const { safety, forgetAfter } = revisable.parse(options);
+  const { policy } = safetyOf(description.venue, safety, description.role);
+  return { ...description, safety: policy, forgetAfterMs: forgetAfter };
 }
 
 /** How one source's peer is verified (`net/tls.ts`). */

@@ -45,6 +45,11 @@ export interface Venue {
    * opened before anything else is said of it.
    */
   forget?(source: string, session: string): FactBatch['memory'];
+  /**
+   * Takes over options that need no other connection: `options` are those that it was made of, but for what its module's
+   * `canRevise` allows. Nothing is sent to the venue because of it. Absent where every change is another connection.
+   */
+  revise?(options: unknown): void;
   /** Connects. `memory` is what earlier batches asked to remember, by its keys. Idempotent. */
   start(memory?: VenueMemory): void;
   /**
@@ -135,4 +140,12 @@ export interface VenueModule<O = unknown> {
   /** The role that its sessions have under `serve` (PROTOCOL.md §3); the library's own default may differ. */
   readonly serveRole: Role;
   create(options: O, ports: VenuePorts): Venue;
+  /** Whether a venue that was made of `before` can take over `after` by {@link Venue.revise}. Both of one source. */
+  canRevise?(before: O, after: O): boolean;
+  /**
+   * Reads the files that the options name and that a running venue reads too, and answers a digest of what stands there.
+   *
+   * @throws ConfigError where one cannot be used; its keys count from the source's own.
+   */
+  readFiles?(options: O): string | undefined;
 }

@@ -4,6 +4,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { Bus } from '../../src/bus/bus.js';
 import { createEdge } from '../../src/edge/edge.js';
 import { MAX_PENDING_REQUESTS } from '../../src/edge/limits.js';
+import { liveAuthenticator } from '../../src/edge/live-auth.js';
 import { MAX_REQUESTS_AT_ONCE } from '../../src/http/requests.js';
 import { createMemoryJournal } from '../../src/hub/journal/memory.js';
 import { silentLog } from '../../src/net/log.js';
@@ -137,7 +138,7 @@ test('upgrades being decided: they count as connections, so that tokens that tak
   let refuse: (() => void)[] = [];
   const edge = createEdge({
     bus,
-    authenticator: {
+    authenticator: liveAuthenticator({
       mode: 'jwt',
       loopbackOnly: false,
       anonymous: undefined,
@@ -145,7 +146,7 @@ test('upgrades being decided: they count as connections, so that tokens that tak
         new Promise((_resolve, reject) => {
           refuse.push(() => reject(new Error('the key set cannot be fetched')));
         }),
-    },
+    }),
     limits: { maxConnections: 5 },
     clock: new VirtualClock(),
     random: Math.random,

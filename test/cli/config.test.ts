@@ -266,7 +266,20 @@ describe('what is wrong is said with its line and key', () => {
   test("a users' file is beside the configuration", () => {
     const file = join(folder, 'relay.yaml');
     const text = `sources:\n  - venue: snaptrade\n    id: partner\n    credentials: { clientId: a, consumerKey: b }\n    usersFile: users.json\n`;
-    expect(parse(text, { file }).sources[0]?.options).toMatchObject({ usersFile: join(folder, 'users.json') });
+    expect(problems(text, { file })).toEqual([
+      `${file}:5: sources[0].usersFile: the file of users cannot be read: ENOENT`,
+    ]);
+    const write = (users: unknown): void => writeFileSync(join(folder, 'users.json'), JSON.stringify(users));
+    write([{ userId: 'a', userSecret: '' }]);
+    expect(problems(text, { file })[0]).toContain(
+      'sources[0].usersFile: the file of users is not usable: 0.userSecret',
+    );
+    write([{ userId: 'a', userSecret: 'secret-of-anna' }]);
+    const [source] = parse(text, { file }).sources;
+    expect(source?.options).toMatchObject({ usersFile: join(folder, 'users.json') });
+    write([{ userId: 'a', userSecret: 'secret-of-bert' }]);
+    expect(parse(text, { file }).sources[0]).toMatchObject({ options: source?.options, files: expect.any(String) });
+    expect(parse(text, { file }).sources[0]?.files).not.toBe(source?.files);
   });
 
   test('a file that is not there', () => {

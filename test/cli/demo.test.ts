@@ -166,6 +166,16 @@ describe('session-relay demo', () => {
   );
 });
 
+test(
+  'a terminal that closes ends the demo: it has no configuration to read again, and would hold its port for nobody',
+  async () => {
+    const { child, exited } = await demo();
+    child.kill('SIGHUP');
+    expect(await exited).toEqual([null, 'SIGHUP']);
+  },
+  TEST_MS,
+);
+
 describe('session-relay demo --data', () => {
   test(
     'keeps its journal there, also when it is killed: the next one goes on in a later epoch',

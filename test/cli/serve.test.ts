@@ -94,6 +94,18 @@ describe('serve', () => {
     expect(await serve.code).toBe(0);
   });
 
+  test('SIGHUP while it starts is remembered: the file is read again once it runs', async () => {
+    const file = configured({ sources: [simulator.source] });
+    const serve = cli(['serve', '--config', file, '--port', '0']);
+    serve.hangUp();
+    configured({ limits: { maxChannels: 7 }, sources: [simulator.source] });
+    const { listening: url } = await listening(serve);
+    await serve.until(() => serve.stderr().includes('the configuration was read again'));
+    const subscriber = await connectSubscriber(url);
+    expect(await subscriber.next('welcome')).toMatchObject({ limits: { maxChannels: 7 } });
+    await subscriber.close();
+  });
+
   test('logs JSON lines to stderr, without a secret', async () => {
     const credentials = z.looseObject({ clientId: z.string(), clientSecret: z.string() });
     const { clientSecret } = credentials.parse(simulator.source.credentials);

@@ -1,6 +1,7 @@
 import { createLocalBus } from '../../src/bus/local.js';
 import { type Authenticator, type AuthOptions, createAuthenticator } from '../../src/edge/auth.js';
 import { createEdge, type Edge } from '../../src/edge/edge.js';
+import { liveAuthenticator } from '../../src/edge/live-auth.js';
 import type { SendOutcome, Wire, WireHandlers } from '../../src/edge/wire.js';
 import { createHub, type Hub } from '../../src/hub/hub.js';
 import { createMemoryJournal } from '../../src/hub/journal/memory.js';
@@ -35,7 +36,7 @@ export async function startEdge(auth: AuthOptions | Authenticator): Promise<Stag
   venue.update('desk', 20);
   await settle();
   const bus = createLocalBus(hub);
-  const authenticator = 'authenticate' in auth ? auth : await createAuthenticator(auth, clock);
+  const authenticator = liveAuthenticator('authenticate' in auth ? auth : await createAuthenticator(auth, clock));
   const edge = createEdge({ bus, authenticator, limits: {}, clock, random, log, version: '0' });
   return { hub, edge, venue, clock, faults };
 }

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createLocalBus } from '../../src/bus/local.js';
 import { createAuthenticator } from '../../src/edge/auth.js';
 import { createEdge } from '../../src/edge/edge.js';
+import { liveAuthenticator } from '../../src/edge/live-auth.js';
 import { createMetrics } from '../../src/http/metrics.js';
 import { createRoutes, type Handler } from '../../src/http/routes.js';
 import { createHub, type Hub } from '../../src/hub/hub.js';
@@ -47,7 +48,7 @@ async function start(): Promise<Stage> {
   await clock.advance(1_000);
   await settle();
   const bus = createLocalBus(hub);
-  const authenticator = await createAuthenticator({ mode: 'none' }, clock);
+  const authenticator = liveAuthenticator(await createAuthenticator({ mode: 'none' }, clock));
   const edge = createEdge({ bus, authenticator, limits: {}, clock, random, log, version: '0' });
   const eventLoop = { lateMs: () => 0 };
   const metrics = createMetrics({ bus, edge, eventLoop, clock, version: '0', transport: 'ws' });

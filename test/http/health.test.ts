@@ -30,6 +30,9 @@ function health({ lag, sight, lateMs = 0, draining = false }: Situation): Health
   };
   const edge: Edge = {
     limits: DEFAULT_LIMITS,
+    limit() {},
+    *grants() {},
+    renew: () => ({ kept: 0, changed: 0, closed: 0, pending: 0 }),
     upgrade: () => Promise.reject(new Error('not asked')),
     drain: () => Promise.resolve(),
     close() {},

@@ -15,6 +15,8 @@ export interface CliRun {
   stop(): void;
   /** As the second SIGTERM does. */
   hurry(): void;
+  /** As SIGHUP does; throws where the command does not take it, which would end the process. */
+  hangUp(): void;
 }
 
 export interface CliOptions {
@@ -31,6 +33,7 @@ const running = new Set<CliRun>();
 export function cli(args: readonly string[], options: CliOptions = {}): CliRun {
   const stop = new AbortController();
   const hurry = new AbortController();
+  const hangups = new Set<() => void>();
   const written = { stdout: '', stderr: '' };
   const waiting = new Set<() => void>();
   let ended: number | undefined;
@@ -57,6 +60,7 @@ export function cli(args: readonly string[], options: CliOptions = {}): CliRun {
     ...(answer === undefined ? {} : { ask }),
     signal: stop.signal,
     hurry: hurry.signal,
+    onHangup: (task) => void hangups.add(task),
   };
   const code = run(args, context).finally(() => {
     running.delete(one);
@@ -80,6 +84,10 @@ export function cli(args: readonly string[], options: CliOptions = {}): CliRun {
       }),
     stop: () => stop.abort('SIGTERM'),
     hurry: () => hurry.abort('SIGTERM'),
+    hangUp() {
+      if (hangups.size === 0) throw new Error('SIGHUP ends this command');
+      for (const task of hangups) task();
+    },
   };
   code.then(
     (value) => {

@@ -15,6 +15,8 @@ export interface Feed {
   start(memory?: VenueMemory): void;
   /** `leave` logs out first, so that protected orders stay; `cancel` closes the socket. Idempotent. */
   stop(options: StopOptions): Promise<void>;
+  /** The relay keeps its session no more: whatever is said of it next begins with what opens it. What to remember. */
+  forget(session: string): FactBatch['memory'];
   /** Any method over the source's own connection. */
   call(method: string, params: Json): Promise<Json>;
   /** Sets the venue's heartbeat, in seconds; 0: off. It stays a wish for every later connection. */
@@ -174,6 +176,11 @@ export function createFeed(options: {
     stop(how) {
       stopping ??= stop(how);
       return stopping;
+    },
+
+    forget(session) {
+      const record = source?.session.forget(session);
+      return record === undefined ? undefined : { session: { ...record } };
     },
 
     async call(method, params) {

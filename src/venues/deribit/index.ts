@@ -1,7 +1,7 @@
 import { Subject } from 'rxjs';
 import type { z } from 'zod';
 import type { Role } from '../../model/event.js';
-import { safetyOf } from '../options.js';
+import { differLittle, revised, safetyOf } from '../options.js';
 import { realPorts } from '../ports.js';
 import type { FactBatch, SourceDescription, Venue, VenueModule, VenuePorts } from '../venue.js';
 import { callMethod, deribitCommands, runCommand } from './commands.js';
@@ -17,6 +17,7 @@ export const deribitModule: VenueModule<DeribitConfig> = {
   // Under `serve` bots trade on sockets of their own: this one only shows that the venue and the key work.
   serveRole: 'watch',
   create: (config, ports) => create(config, ports, 'watch'),
+  canRevise: (before, after) => differLittle(before, after),
 };
 
 /**
@@ -33,7 +34,7 @@ function create(config: DeribitConfig, ports: VenuePorts, defaultRole: Role): Ve
   const { role, policy } = safetyOf('deribit', config.safety, defaultRole);
   const facts = new Subject<FactBatch>();
   const feed = createFeed({ config, role, ports, out: (batch) => facts.next(batch) });
-  const description: SourceDescription = {
+  let description: SourceDescription = {
     venue: 'deribit',
     source: config.id,
     role,
@@ -50,6 +51,10 @@ function create(config: DeribitConfig, ports: VenuePorts, defaultRole: Role): Ve
     commands: deribitCommands,
     command: (call) => runCommand(feed, call),
     call: (method, params) => callMethod(feed, method, params),
+    forget: (_source, session) => feed.forget(session),
+    revise(options) {
+      description = revised(description, options);
+    },
     start: (memory) => feed.start(memory),
     async stop(options) {
       await feed.stop(options);

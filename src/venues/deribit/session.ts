@@ -30,6 +30,8 @@ export interface Session {
   closed(by: 'user' | 'relay'): Told;
   /** The connection has ended: what follows has to be confirmed on the next one. */
   unseen(): void;
+  /** What is said of it next begins with what opens it. Nothing where `session` is not this one. */
+  forget(session: string): SessionRecord | undefined;
   /** What commands have set: shown, and kept. */
   wish(wishes: Wishes): void;
   readonly record: SessionRecord;
@@ -153,6 +155,11 @@ export function createSession(options: {
     unseen() {
       confirmedIn = undefined;
       pending = undefined;
+    },
+    forget(session) {
+      if (session !== token) return undefined;
+      record = { token, open: false };
+      return record;
     },
     wish(next) {
       wishes = next;

@@ -1,6 +1,6 @@
 import { Subject } from 'rxjs';
 import type { z } from 'zod';
-import { safetyOf } from '../options.js';
+import { differLittle, revised, safetyOf } from '../options.js';
 import { realPorts } from '../ports.js';
 import type { FactBatch, SourceDescription, Venue, VenueModule, VenuePorts } from '../venue.js';
 import { ibkrCommands, runCommand } from './commands.js';
@@ -16,6 +16,7 @@ export const ibkrModule: VenueModule<IbkrConfig> = {
   // Orders go through the brokerage session, whoever places them: there is one a username.
   serveRole: 'trading',
   create,
+  canRevise: (before, after) => differLittle(before, after),
 };
 
 /**
@@ -33,7 +34,7 @@ function create(config: IbkrConfig, ports: VenuePorts): Venue {
   const { role, policy } = safetyOf('ibkr', config.safety, 'trading');
   const facts = new Subject<FactBatch>();
   const feed = createFeed({ config, role, ports, out: (batch) => facts.next(batch) });
-  const description: SourceDescription = {
+  let description: SourceDescription = {
     venue: 'ibkr',
     source: config.id,
     role,
@@ -51,6 +52,9 @@ function create(config: IbkrConfig, ports: VenuePorts): Venue {
     commands: ibkrCommands,
     command: (call) => runCommand(feed, call),
     forget: (_source, session) => feed.forget(session),
+    revise(options) {
+      description = revised(description, options);
+    },
     start: (memory) => feed.start(memory),
     // IBKR has no cancel-on-disconnect: orders stay whatever is asked for, and the login is left alive.
     async stop() {

@@ -8,7 +8,7 @@ import { asksForList } from './deliveries.js';
 import { createDepartures, type Departures } from './departures.js';
 import { createHookMemory, type HookMemory } from './hook-memory.js';
 import type { PortalEvent } from './messages.js';
-import type { SnaptradeConfig } from './options.js';
+import type { SnaptradeConfig, SnaptradeUser } from './options.js';
 import { createPortalWatch } from './portal.js';
 import { createRate, MAX_PENALTY_MS } from './rate.js';
 import { createSchedule } from './schedule.js';
@@ -21,6 +21,8 @@ import { type Delivery, readDelivery } from './webhook.js';
 /** One client id, live: its users' sources, their lists, portal events and webhooks, under one limit of requests. */
 export interface Feed {
   start(memory?: VenueMemory): void;
+  /** The users are others now, or their file is to be looked at. */
+  revise(users: readonly SnaptradeUser[] | undefined): void;
   /** Idempotent; resolves when nothing is sent any more. */
   stop(): Promise<void>;
   webhook(request: WebhookRequest): Promise<WebhookReply>;
@@ -48,7 +50,7 @@ export function createFeed(options: {
   readonly config: SnaptradeConfig;
   readonly role: Role;
   /** A connection that no list has confirmed for so long cannot be believed any more. */
-  readonly graceMs: number;
+  readonly graceMs: () => number;
   readonly ports: VenuePorts;
   readonly users: Users;
   /** The sources that there are now; those that left stay until what is said of their end is taken in. */
@@ -176,26 +178,29 @@ export function createFeed(options: {
     log.info(`snaptrade.${id}: the users were read again`, { users: users.current.length });
     checkPace();
   };
+  const lookAtUsers = (): void => {
+    const found = users.again();
+    if (found === 'changed') takeUsers();
+    else if (found === 'same') options.hold(users.current.map(({ source }) => source));
+    else log.error(`snaptrade.${id}: ${found.failed}: the users stay as they were`);
+  };
   const usersPoll = createPoll({
     clock,
     random,
     everyMs: USERS_EVERY_MS,
     async task() {
-      const found = users.again();
-      if (found === 'changed') takeUsers();
-      else if (found === 'same') options.hold(users.current.map(({ source }) => source));
-      else log.error(`snaptrade.${id}: ${found.failed}: the users stay as they were`);
+      lookAtUsers();
     },
   });
   /** Where the limit stretches the polls beyond this, or they hang, nothing else would tell that nobody looks. */
-  const doubtAfterMs = Math.max(options.graceMs, POLLS_TO_DOUBT * pollMs);
+  const doubtAfterMs = (): number => Math.max(options.graceMs(), POLLS_TO_DOUBT * pollMs);
   const doubts = createPoll({
     clock,
     random,
     everyMs: DOUBT_EVERY_MS,
     async task() {
       departures?.run();
-      for (const source of sources.values()) source.doubt(doubtAfterMs);
+      for (const source of sources.values()) source.doubt(doubtAfterMs());
     },
   });
   const checkPace = (): void => {
@@ -263,6 +268,17 @@ export function createFeed(options: {
       portal.start(given);
       doubts.start();
       if (config.usersFile !== undefined) usersPoll.start();
+    },
+    revise(next) {
+      if (phase !== 'live') return;
+      if (next === undefined) {
+        if (config.usersFile !== undefined) lookAtUsers();
+        return;
+      }
+      users.replace(next);
+      takeUsers();
+      // Those who left are listed until what is said of their end is taken in: the poll looks after that.
+      usersPoll.start();
     },
     stop() {
       stopping ??= (async () => {

@@ -1,11 +1,12 @@
+import { createHash } from 'node:crypto';
 import { Subject } from 'rxjs';
-import type { z } from 'zod';
-import { safetyOf } from '../options.js';
+import { z } from 'zod';
+import { differLittle, revised, safetyOf } from '../options.js';
 import { realPorts } from '../ports.js';
 import type { FactBatch, SourceDescription, Venue, VenueModule, VenuePorts } from '../venue.js';
 import { createCommands, snaptradeCommands } from './commands.js';
 import { createFeed } from './feed.js';
-import { type SnaptradeConfig, snaptradeConfig } from './options.js';
+import { type SnaptradeConfig, snaptradeConfig, snaptradeUsers } from './options.js';
 import { createUsers, type ReadFile, readFile } from './users.js';
 
 /** What {@link snaptrade} takes: `id`, `credentials`, and one of `users`, `usersFile` and `personal`. */
@@ -22,6 +23,18 @@ export const snaptradeModule: VenueModule<SnaptradeConfig> = {
   // Orders go through the connection, wherever they are placed.
   serveRole: 'trading',
   create: (config, ports) => create(config, { ...ports, readFile }),
+  canRevise: (before, after) =>
+    differLittle(before, after, before.users === undefined || after.users === undefined ? [] : ['users']),
+  readFiles({ usersFile, ...config }) {
+    if (usersFile === undefined) return undefined;
+    const digest = createHash('sha256');
+    createUsers({ ...config, usersFile }, (path) => {
+      const text = readFile(path);
+      digest.update(text);
+      return text;
+    });
+    return digest.digest('hex');
+  },
 };
 
 /**
@@ -36,20 +49,22 @@ export function snaptrade(options: SnaptradeOptions, ports: Partial<SnaptradePor
   return create(snaptradeConfig.parse(options), { ...realPorts(ports.log), readFile, ...ports });
 }
 
+const revisedUsers = z.object({ users: snaptradeUsers.optional() });
+
 function create(config: SnaptradeConfig, ports: SnaptradePorts): Venue {
   const { role, policy } = safetyOf('snaptrade', config.safety, 'trading');
   const facts = new Subject<FactBatch>();
   const users = createUsers(config, ports.readFile);
-  const describe = (source: string): SourceDescription => ({
+  let template: Omit<SourceDescription, 'source'> = {
     venue: 'snaptrade',
-    source,
     role,
     safety: policy,
     forgetAfterMs: config.forgetAfter,
     // A webhook tells what happened; that nothing happened only a list can tell.
     provedBy: { connection: ['http'] },
     ...(config.environment === undefined ? {} : { environment: config.environment }),
-  });
+  };
+  const describe = (source: string): SourceDescription => ({ ...template, source });
   let held = users.current.map(({ source }) => describe(source));
   /** Of the last change: what is said of their end is still to be taken in. */
   let leaving: readonly SourceDescription[] = [];
@@ -66,7 +81,7 @@ function create(config: SnaptradeConfig, ports: SnaptradePorts): Venue {
   const feed = createFeed({
     config,
     role,
-    graceMs: policy.graceMs,
+    graceMs: () => template.safety.graceMs,
     ports,
     users,
     hold,
@@ -80,6 +95,13 @@ function create(config: SnaptradeConfig, ports: SnaptradePorts): Venue {
     commands: snaptradeCommands,
     command: createCommands(feed, config.credentials.clientId),
     webhook: feed.webhook,
+    revise(options) {
+      template = revised(describe(config.id), options);
+      held = held.map(({ source }) => describe(source));
+      leaving = leaving.map(({ source }) => describe(source));
+      listed = [...held, ...leaving];
+      feed.revise(revisedUsers.parse(options).users);
+    },
     start: (memory) => feed.start(memory),
     // SnapTrade has no cancel-on-disconnect: orders stay whatever is asked for, and so do the connections.
     async stop() {

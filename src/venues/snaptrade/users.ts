@@ -21,6 +21,8 @@ export interface Users {
   readonly current: readonly SourceOfUser[];
   /** Reads the file again. `failed` is told once for each reason; the users stay as they were. */
   again(): 'same' | 'changed' | { readonly failed: string };
+  /** Others are configured. Nothing changes where they come from a file. */
+  replace(users: readonly SnaptradeUser[]): void;
 }
 
 /** @throws ConfigError where the file cannot be read or is no list of users: then there is nobody to watch. */
@@ -34,8 +36,16 @@ export function createUsers(
     user: { userId, userSecret },
   });
   if (usersFile === undefined) {
-    const current = config.personal === true ? [{ source: id }] : (config.users ?? []).map(sourceOf);
-    return { current, again: () => 'same' };
+    let current = config.personal === true ? [{ source: id }] : (config.users ?? []).map(sourceOf);
+    return {
+      get current() {
+        return current;
+      },
+      again: () => 'same',
+      replace(users) {
+        current = users.map(sourceOf);
+      },
+    };
   }
   let seen: string;
   let current: readonly SourceOfUser[];
@@ -50,6 +60,7 @@ export function createUsers(
     get current() {
       return current;
     },
+    replace() {},
     again() {
       try {
         const text = read(usersFile);

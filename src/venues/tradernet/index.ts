@@ -1,6 +1,6 @@
 import { Subject } from 'rxjs';
 import type { z } from 'zod';
-import { safetyOf } from '../options.js';
+import { differLittle, revised, safetyOf } from '../options.js';
 import { realPorts } from '../ports.js';
 import type { FactBatch, SourceDescription, Venue, VenueModule, VenuePorts } from '../venue.js';
 import { runCommand, tradernetCommands } from './commands.js';
@@ -16,6 +16,7 @@ export const tradernetModule: VenueModule<TradernetConfig> = {
   // Orders go through the login, wherever they are placed: only Deribit's connections are apart from one another.
   serveRole: 'trading',
   create,
+  canRevise: (before, after) => differLittle(before, after),
 };
 
 /**
@@ -32,7 +33,7 @@ function create(config: TradernetConfig, ports: VenuePorts): Venue {
   const { role, policy } = safetyOf('tradernet', config.safety, 'trading');
   const facts = new Subject<FactBatch>();
   const feed = createFeed({ config, role, ports, out: (batch) => facts.next(batch) });
-  const description: SourceDescription = {
+  let description: SourceDescription = {
     venue: 'tradernet',
     source: config.id,
     role,
@@ -50,6 +51,9 @@ function create(config: TradernetConfig, ports: VenuePorts): Venue {
     commands: tradernetCommands,
     command: (call) => runCommand(feed, call),
     forget: (_source, session) => feed.forget(session),
+    revise(options) {
+      description = revised(description, options);
+    },
     start: (memory) => feed.start(memory),
     // Tradernet has no cancel-on-disconnect: orders stay whatever is asked for, and the login is left alive.
     async stop() {
