@@ -1,5 +1,5 @@
 import { messageOf } from '../errors.js';
-import { type Fact, type Role, SOURCE_TOKEN } from '../model/event.js';
+import { type Fact, SOURCE_TOKEN } from '../model/event.js';
 import { isSessionState } from '../model/fold.js';
 import type { State } from '../model/session.js';
 import { sessionKey } from '../model/subject.js';
@@ -108,7 +108,6 @@ export async function changeVenues(
     await committed(ports);
     if (ports.isStopping()) return revised;
     for (const venue of going) darken(venue, ports);
-    for (const [before, after] of replaced) if (roleOf(before) !== roleOf(after)) openAnew(before, ports);
     await committed(ports);
     if (ports.isStopping()) return revised;
   }
@@ -156,23 +155,4 @@ function darken(venue: Venue, { ledger, arrive }: ChangePorts): void {
 function linksOf({ venue, source }: SourceDescription, states: ReadonlyMap<string, State>): readonly Fact[] {
   const state = states.get(sessionKey(venue, source, SOURCE_TOKEN));
   return state === undefined || isSessionState(state) ? [] : lostLinks(state, RELOADED);
-}
-
-/**
- * A role is told when a session opens, and never again: under another role each session is to be opened anew, though the
- * venue may find it as it was.
- */
-function openAnew(before: Venue, { ledger, arrive }: ChangePorts): void {
-  if (before.forget === undefined) return;
-  for (const { venue, source, session, kind } of ledger.states().values()) {
-    if (kind === 'source' || venue !== before.venue || !before.sources().some((one) => one.source === source)) continue;
-    const entries = before.forget(source, session);
-    if (entries === undefined) continue;
-    const memory = { space: spaceName(before), entries: () => entries };
-    arrive({ facts: [], describe: () => undefined, memory });
-  }
-}
-
-function roleOf(venue: Venue): Role | undefined {
-  return venue.sources()[0]?.role;
 }

@@ -37,6 +37,7 @@ import type { Journal, JournalContents } from './journal/journal.js';
 import { leaveVenues } from './leave.js';
 import { createLedger, type Ledger } from './ledger.js';
 import { createRecollection } from './recollection.js';
+import { createRoles, ROLE_SPACE, type Roles } from './roles.js';
 import { createSources, refuseNamesakes } from './sources.js';
 
 /** How often retention runs. */
@@ -128,6 +129,7 @@ export function createHub(options: HubOptions): Hub {
   const turns = new Subject<Turn>();
   const sight = new BehaviorSubject<Sight>({ blind: true, since: clock.now(), forMs: 0, why: 'starting' });
   let ledger: Ledger | undefined;
+  let roles: Roles | undefined;
   let head = '0-0';
   let started = false;
   let stopped = false;
@@ -234,6 +236,7 @@ export function createHub(options: HubOptions): Hub {
     recollection.begin(contents.memory);
     const book = createLedger({ journal, clock, log, epoch, states, dropped: forgetDropped, due: () => intake.wake() });
     ledger = book;
+    roles = createRoles({ memory: contents.memory.get(ROLE_SPACE), states: book.states, arrive });
     intake.open(book);
     // What the life before this one had is gone: first the links, then the sight of what they showed.
     for (const state of states) {
@@ -262,6 +265,7 @@ export function createHub(options: HubOptions): Hub {
       arrive,
     });
     forgetting.look();
+    roles.look(venues);
     await intake.settled();
     mustRun();
     started = true;
@@ -340,6 +344,7 @@ export function createHub(options: HubOptions): Hub {
       }),
     );
     venue.start(recollection.of(space));
+    roles?.started(venue);
   };
 
   /** A venue that says no more without having been asked to end: what it said last cannot be believed for long. */

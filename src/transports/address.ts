@@ -31,3 +31,12 @@ export function originOf(host: string, port: number): string {
 export function portTaken(host: string, port: number): string {
   return `${originOf(host, port)} is taken by another process: choose another port, or 0 for a free one`;
 }
+
+/**
+ * What a request asks for. A target that begins with two slashes is a path like any other, and no host's name: a proxy's
+ * rules of paths must not be passed by by it. Throws where it cannot be read.
+ */
+export function targetUrl(target: string, host: string | undefined): URL {
+  const { origin } = new URL(`http://${host ?? 'relay'}`);
+  return target.startsWith('/') ? new URL(origin + target) : new URL(target, origin);
+}

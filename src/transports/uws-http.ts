@@ -1,5 +1,6 @@
 import type { HttpResponse } from 'uWebSockets.js';
 import { STATUS_CODES } from 'node:http';
+import { targetUrl } from './address.js';
 import type { BodyBudget, BodyShare } from './body-budget.js';
 import { BODY_TOO_LATE, FAULT, type Refusal, TOO_LARGE, TOO_MANY_BODIES, UNREADABLE } from './refusal.js';
 import type { ListenOptions, TransportHandlers } from './transport.js';
@@ -30,8 +31,11 @@ export function serve(
     const { method, headers, remoteAddress } = head;
     let request: Request;
     try {
-      const target = new URL(head.url, `http://${headers.host ?? 'relay'}`);
-      request = new Request(target, { method, headers, ...(body === undefined ? {} : { body }) });
+      request = new Request(targetUrl(head.url, headers.host), {
+        method,
+        headers,
+        ...(body === undefined ? {} : { body }),
+      });
     } catch {
       share.close();
       return exchange.refuse(UNREADABLE);

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
-import { peerAddress } from './address.js';
+import { peerAddress, targetUrl } from './address.js';
 import type { BodyBudget, BodyShare } from './body-budget.js';
 import { FAULT, type Refusal, TOO_LARGE, TOO_MANY_BODIES, UNREADABLE } from './refusal.js';
 import type { ListenOptions, TransportHandlers } from './transport.js';
@@ -42,7 +42,7 @@ async function answer(
   if (body === 'too many') return refuseRequest(response, TOO_MANY_BODIES);
   let target: Request;
   try {
-    target = new Request(new URL(request.url ?? '/', `http://${request.headers.host ?? 'relay'}`), {
+    target = new Request(targetUrl(request.url ?? '/', request.headers.host), {
       method,
       headers: flatHeaders(request),
       ...(body.length === 0 ? {} : { body }),

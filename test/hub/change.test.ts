@@ -164,19 +164,21 @@ test('a venue that cannot take its options over is as it was, and nothing else f
 
 test('under another role each session is opened anew', async () => {
   const forgotten: string[] = [];
-  const before = fakeVenue({
-    role: 'watch',
-    forget(source, session) {
-      forgotten.push(`${source} ${session}`);
-      return { [session]: { opened: false } };
-    },
-  });
+  const forget = (source: string, session: string) => {
+    forgotten.push(`${source} ${session}`);
+    return { [session]: { opened: false } };
+  };
+  const before = fakeVenue({ role: 'watch', forget });
   const world = await startWorld({ venue: before });
   before.tell({ facts: [linkUp(), opened('login')], memory: { login: { opened: true } } });
-  const after = fakeVenue({ role: 'trading' });
-  await change(world, { venues: [after] });
+  const same = fakeVenue({ role: 'watch', forget });
+  await change(world, { venues: [same] });
+  expect(forgotten).toEqual([]);
+  await change(world, { venues: [fakeVenue({ role: 'trading', forget })] });
   expect(forgotten).toEqual(['desk login']);
-  expect(after.memory?.get('login')).toEqual({ opened: false });
+  await settle();
+  const remembered = world.journal.taken.flatMap(({ memory }) => [...(memory ?? [])]);
+  expect(remembered.findLast(([space]) => space === 'tradernet.desk')?.[1]).toEqual({ login: { opened: false } });
   await stopWorld(world);
 });
 

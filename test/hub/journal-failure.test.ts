@@ -135,7 +135,7 @@ describe('when more waits than may wait', () => {
     expect(events).toHaveLength(1 + MAX_INBOX_FACTS);
     expect(sights.at(-1)).toMatchObject({ blind: true, lasting: true });
     expect(logged.join('\n')).toContain('the journal does not follow');
-    expect(journal.taken.some(({ memory }) => memory !== undefined)).toBe(false);
+    expect(journal.taken.some(({ memory }) => memory?.has('tradernet.desk'))).toBe(false);
     await expect(
       hub.command({ by: 'me', source: 'tradernet.desk', command: 'act', params: {}, requestId: 'r' }),
     ).rejects.toMatchObject({ code: 'journal_failed' });

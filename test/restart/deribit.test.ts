@@ -48,6 +48,26 @@ const BACK = [...CONNECTED, ...CONFIRMED, ...READ_FIRST, ...RESTORED];
 /** Its orders may be being cancelled for 2.5 intervals yet. */
 const SAFE_AGAIN = ['relay safety.changed at_risk protection_pending', 'relay safety.changed safe'];
 
+describe('after a start with another role', () => {
+  test('a named session is opened anew under it: what is traded through is not judged as what is watched', async () => {
+    let role: 'watch' | 'trading' = 'watch';
+    stage = await createStage({
+      simulate: startDeribitSimulator,
+      venue: (source, ports) => deribit({ ...source, safety: { role } } as DeribitOptions, ports),
+    });
+    await stage.advance(10_000);
+    expect(stage.live.state(KEY)).toMatchObject({ role: 'watch' });
+    role = 'trading';
+    await stage.kill();
+    await stage.restart();
+    expect(stage.live.state(KEY)).toMatchObject({ role: 'trading', status: 'active' });
+    stage.take();
+    await stage.kill();
+    await stage.restart();
+    expect(stage.take()).toContain('relay session.restored');
+  });
+});
+
 describe('after a kill while nothing happened', () => {
   test('a named session is confirmed, its protection is told to have been triggered, and it is safe in time', async () => {
     const { kill, restart, advance, take } = await start();

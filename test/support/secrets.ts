@@ -44,6 +44,7 @@ const LISTED: readonly string[] = [
   'secret-1',
   'secret-2',
   's3cr3t-value',
+  'outside the page',
   '1796961742820.1X8iNX52',
   '1796961742820.1TsgfAFL',
   '0'.repeat(32),
@@ -136,7 +137,8 @@ const SLOTS = 1 << 16;
  * one is there anything to compare.
  */
 function createFinder(): Finder {
-  const byPrefix = new Map<string, string[]>();
+  /** Simulators give out thousands that begin alike: whole forms, by how long they are. */
+  const byPrefix = new Map<string, Map<number, Set<string>>>();
   const isCandidate = new Uint8Array(SLOTS);
   // Four steps on, nothing is left of a character: the state is that of the last four.
   const next = (state: number, code: number): number => (state << 8) ^ code;
@@ -144,9 +146,11 @@ function createFinder(): Finder {
   return {
     add(form) {
       const prefix = form.slice(0, PREFIX);
-      const forms = byPrefix.get(prefix) ?? [];
-      if (forms.includes(form)) return;
-      byPrefix.set(prefix, [...forms, form]);
+      const byLength = byPrefix.get(prefix) ?? new Map<number, Set<string>>();
+      byPrefix.set(prefix, byLength);
+      const forms = byLength.get(form.length) ?? new Set<string>();
+      byLength.set(form.length, forms);
+      forms.add(form);
       let state = 0;
       for (let index = 0; index < PREFIX; index++) state = next(state, prefix.charCodeAt(index));
       isCandidate[slotOf(state)] = 1;
@@ -158,8 +162,8 @@ function createFinder(): Finder {
         if (isCandidate[slotOf(state)] === 0) continue;
         const at = index - PREFIX + 1;
         if (at < from) continue;
-        const form = byPrefix.get(text.slice(at, at + PREFIX))?.find((one) => text.startsWith(one, at));
-        if (form !== undefined) return { at, length: form.length };
+        for (const [length, forms] of byPrefix.get(text.slice(at, at + PREFIX)) ?? [])
+          if (forms.has(text.slice(at, at + length))) return { at, length };
       }
       return undefined;
     },

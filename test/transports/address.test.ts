@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { originOf, peerAddress } from '../../src/transports/address.js';
+import { originOf, peerAddress, targetUrl } from '../../src/transports/address.js';
 
 test.each([
   ['127.0.0.1', '127.0.0.1'],
@@ -28,4 +28,16 @@ test.each([
 
 test('an IPv6 host stands in brackets in the URL', () => {
   expect([originOf('::1', 80), originOf('127.0.0.1', 80)]).toEqual(['http://[::1]:80', 'http://127.0.0.1:80']);
+});
+
+test.each([
+  ['/metrics?a=1', 'relay.example:8080', 'http://relay.example:8080/metrics?a=1'],
+  ['//x/metrics', 'relay.example', 'http://relay.example//x/metrics'],
+  ['//x:y@z/metrics', 'relay.example', 'http://relay.example//x:y@z/metrics'],
+  ['/\\x/metrics', 'relay.example', 'http://relay.example//x/metrics'],
+  ['/', 'relay.example/metrics?', 'http://relay.example/'],
+  ['http://elsewhere.example/metrics', 'relay.example', 'http://elsewhere.example/metrics'],
+  ['/livez', undefined, 'http://relay/livez'],
+])('the target %s at the host %s is %s', (target, host, url) => {
+  expect(targetUrl(target, host).href).toBe(url);
 });
