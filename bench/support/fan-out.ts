@@ -1,0 +1,78 @@
+import { interleave, ratios } from './interleave.js';
+import { spread } from './numbers.js';
+import type { Measured, Stand } from './stand.js';
+
+/** How events follow each other. */
+export const PACES = [
+  { name: 'one at a time', burst: 1 },
+  { name: 'bursts of 8', burst: 8 },
+  { name: 'bursts of 32', burst: 32 },
+] as const;
+
+export const FAN_OUT_HEAD = [
+  'subscribers',
+  'pace',
+  'server',
+  'deliveries/s',
+  '× baseline',
+  'server CPU, µs a delivery',
+  '× baseline',
+  'load generator, % of a core',
+];
+
+export interface FanOutTerms {
+  readonly connections: number;
+  readonly rounds: number;
+  readonly forMs: number;
+  readonly baseline: string;
+}
+
+/** Events of one window at most: what contestants that are not the relay have ready. */
+const MOST_EVENTS = 4_096;
+/** Windows that are thrown away: code is compiled, and kernels' buffers grow. */
+const WARM_UP = 2;
+
+/** The rows of one number of subscribers: every contestant in turn, at each pace, `rounds` times. */
+export async function fanOutRows(stands: readonly Stand[], terms: FanOutTerms): Promise<readonly (readonly string[])[]> {
+  const { connections, rounds, forMs } = terms;
+  for (const stand of stands) await stand.gather({ connections });
+  const rows: (readonly string[])[] = [];
+  for (const { name, burst } of PACES) {
+    const window = { burst, most: MOST_EVENTS, forMs };
+    await interleave(stands, WARM_UP, (stand) => stand.window({ ...window, forMs: forMs / 2 }));
+    const samples = await interleave(stands, rounds, (stand) => stand.window(window));
+    rows.push(...tell(stands, samples, { ...terms, pace: name }));
+  }
+  return rows;
+}
+
+function tell(
+  stands: readonly Stand[],
+  samples: ReadonlyMap<Stand, readonly Measured[]>,
+  { connections, baseline, pace }: FanOutTerms & { readonly pace: string },
+): readonly (readonly string[])[] {
+  const of = (name: string, value: (one: Measured) => number): readonly (number | undefined)[] => {
+    const stand = stands.find((one) => one.name === name);
+    const all = stand === undefined ? [] : (samples.get(stand) ?? []);
+    // A run that lost anything is void.
+    return all.map((one) => (one.faults > 0 ? undefined : value(one)));
+  };
+  const throughput = (one: Measured): number => (one.deliveries / one.tookMs) * 1_000;
+  const cost = (one: Measured): number => one.serverUs / one.deliveries;
+  const loadShare = (one: Measured): number => one.cpuUs / one.tookMs / 10;
+  const known = (values: readonly (number | undefined)[]): readonly number[] => values.filter((one) => one !== undefined);
+  return stands.map((stand) => {
+    const why = samples.get(stand)?.find(({ firstFault }) => firstFault !== undefined)?.firstFault;
+    const [speeds, costs] = [of(stand.name, throughput), of(stand.name, cost)];
+    return [
+      String(connections),
+      pace,
+      stand.name,
+      why === undefined ? spread(known(speeds)) : `void: ${why}`,
+      stand.name === baseline ? '1' : ratios(speeds, of(baseline, throughput)),
+      spread(known(costs)),
+      stand.name === baseline ? '1' : ratios(costs, of(baseline, cost)),
+      spread(known(of(stand.name, loadShare))),
+    ];
+  });
+}

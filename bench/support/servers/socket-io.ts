@@ -1,0 +1,46 @@
+import { createServer } from 'node:http';
+import { Server } from 'socket.io';
+import { WebSocketServer } from 'ws';
+import type { BenchServer } from './server.js';
+import { createFrameSource } from './frame-source.js';
+
+const ROOM = 'events';
+
+/** socket.io 4 with its own adapter: one `emit` to a room an event, which it encodes once. */
+export async function startSocketIo(channel: string): Promise<BenchServer> {
+  const frames = createFrameSource(channel);
+  const http = createServer();
+  const io = new Server({ transports: ['websocket'], perMessageDeflate: false, serveClient: false });
+  io.attach(http, { destroyUpgrade: false });
+  const feed = new WebSocketServer({ noServer: true });
+  let members = 0;
+  let deliveries = 0;
+  io.on('connection', (socket) => {
+    members++;
+    void socket.join(ROOM);
+    socket.on('disconnect', () => members--);
+  });
+  feed.on('connection', (socket) => {
+    socket.on('message', () => {
+      deliveries += members;
+      // What it makes of the object are the frame's own bytes, between `42["m",` and `]`.
+      io.to(ROOM).emit('m', JSON.parse(Buffer.from(frames.next()).toString('utf8')));
+    });
+  });
+  http.on('upgrade', (request, socket, head) => {
+    if (request.url !== '/feed') return;
+    feed.handleUpgrade(request, socket, head, (webSocket) => feed.emit('connection', webSocket, request));
+  });
+  await new Promise<void>((resolve) => http.listen({ host: '127.0.0.1', port: 0, backlog: 4_096 }, resolve));
+  const address = http.address();
+  const port = typeof address === 'object' ? (address?.port ?? 0) : 0;
+  return {
+    port,
+    triggerPort: port,
+    get cursor() {
+      return frames.cursor();
+    },
+    prepare: frames.prepare,
+    counts: () => ({ deliveries }),
+  };
+}

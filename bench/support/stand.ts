@@ -1,0 +1,104 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { json } from '../../src/model/json.js';
+import { gatherAnswer, type LoadInput, type RateAnswer, rateAnswer, statusAnswer, type WindowAnswer, windowAnswer } from './load/asks.js';
+import { type BenchProcess, startProcess } from './process.js';
+import { BENCH_TOKEN, countsAnswer, cpuAnswer, memoryAnswer, serverReady, type ServerTerms } from './servers/options.js';
+
+/** The channel that events of a simulated Deribit are followed on: theirs alone, so that its frames can be counted. */
+export const DERIBIT_CHANNEL = 'deribit.*.*.access.logged';
+const nothing = z.unknown();
+const venueAnswer = z.object({ source: z.record(z.string(), json) });
+
+/** A contestant: one server process and the load generator that is its own. */
+export interface Stand {
+  readonly name: string;
+  readonly load: BenchProcess;
+  readonly server: BenchProcess;
+  readonly ready: z.output<typeof serverReady>;
+  /** Connects subscribers; resolves when every one is subscribed. */
+  gather(options: Partial<Extract<LoadInput, { readonly ask: 'gather' }>> & { readonly connections: number }): Promise<
+    z.output<typeof gatherAnswer>
+  >;
+  window(options: { readonly burst: number; readonly most: number; readonly forMs: number }): Promise<Measured>;
+  rate(options: { readonly perSecond: number; readonly forMs: number; readonly below: number }): Promise<
+    RateAnswer & { readonly serverUs: number }
+  >;
+  ask(asked: LoadInput): Promise<void>;
+  status(): Promise<z.output<typeof statusAnswer>>;
+  memory(): Promise<z.output<typeof memoryAnswer>>;
+  counts(): Promise<z.output<typeof countsAnswer>>;
+  pad(bytes: number): Promise<void>;
+  cpuUs(): Promise<number>;
+  end(): Promise<void>;
+}
+
+export type Measured = WindowAnswer & { readonly serverUs: number };
+
+export interface StandOptions {
+  readonly name: string;
+  readonly terms: ServerTerms;
+  /** A simulated Deribit as the relay's source. */
+  readonly venue?: boolean;
+  readonly nodeOptions?: readonly string[];
+}
+
+export async function openStand({ name, terms, venue = false, nodeOptions = [] }: StandOptions): Promise<Stand> {
+  const folder = mkdtempSync(join(tmpdir(), 'session-relay-bench-'));
+  const load = await startProcess({ entry: './load/entry.js', core: 'load' });
+  const source = venue ? { source: (await load.ask(venueAnswer, { ask: 'venue' })).source } : {};
+  const argument = terms.kind === 'relay' ? { folder, ...terms, ...source } : terms;
+  const server = await startProcess({ entry: './servers/entry.js', argument, core: 'server', nodeOptions });
+  const ready = serverReady.parse(server.said);
+  const cpuUs = async (): Promise<number> => (await server.ask(cpuAnswer, { ask: 'cpu' })).us;
+
+  const measured = async <T>(run: () => Promise<T>): Promise<T & { readonly serverUs: number }> => {
+    const before = await cpuUs();
+    const answer = await run();
+    return { ...answer, serverUs: (await cpuUs()) - before };
+  };
+
+  return {
+    name,
+    load,
+    server,
+    ready,
+    gather: (options) =>
+      load.ask(gatherAnswer, {
+        ask: 'gather',
+        ...(terms.kind === 'relay'
+          ? { dialect: 'relay', trigger: venue ? 'venue' : 'spout', ...(terms.auth === 'none' ? {} : { token: BENCH_TOKEN }) }
+          : { dialect: terms.kind === 'socket.io' ? 'socket.io' : 'plain', trigger: 'websocket' }),
+        port: ready.port,
+        triggerPort: ready.triggerPort,
+        cursor: ready.cursor,
+        channels: [DERIBIT_CHANNEL],
+        perEvent: options.connections,
+        ...options,
+      }),
+    async window(options) {
+      await server.ask(nothing, { ask: 'prepare', events: options.most });
+      return measured(() => load.ask(windowAnswer, { ask: 'window', ...options }));
+    },
+    async rate(options) {
+      await server.ask(nothing, { ask: 'prepare', events: Math.ceil((options.perSecond * options.forMs) / 1_000) });
+      return measured(() => load.ask(rateAnswer, { ask: 'rate', ...options }));
+    },
+    async ask(asked) {
+      await load.ask(nothing, asked);
+    },
+    status: () => load.ask(statusAnswer, { ask: 'status' }),
+    memory: () => server.ask(memoryAnswer, { ask: 'memory' }),
+    counts: () => server.ask(countsAnswer, { ask: 'counts' }),
+    async pad(bytes) {
+      await server.ask(nothing, { ask: 'pad', bytes });
+    },
+    cpuUs,
+    async end() {
+      await Promise.all([load.end(), server.end()]);
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
