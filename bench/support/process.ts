@@ -33,10 +33,7 @@ process.on('exit', () => {
 /** Resolves when it has said its first message. */
 export async function startProcess({ entry, argument, core, nodeOptions = [] }: ProcessOptions): Promise<BenchProcess> {
   const file = fileURLToPath(new URL(entry, import.meta.url));
-  const profile = process.env.BENCH_PROFILE;
-  const profiling =
-    profile === undefined || core !== 'server' ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`, '--cpu-prof-interval=200'];
-  const command = [process.execPath, ...nodeOptions, ...profiling, file, JSON.stringify(argument ?? {})];
+  const command = [process.execPath, ...nodeOptions, file, JSON.stringify(argument ?? {})];
   const pinned = CORES === undefined || core === 'any' ? command : ['taskset', '-c', CORES[core], ...command];
   const [program = '', ...rest] = pinned;
   const child = spawn(program, rest, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });

@@ -9,6 +9,8 @@ import { BENCH_TOKEN, countsAnswer, cpuAnswer, memoryAnswer, serverReady, type S
 
 /** The channel that events of a simulated Deribit are followed on: theirs alone, so that its frames can be counted. */
 export const DERIBIT_CHANNEL = 'deribit.*.*.access.logged';
+/** A folder for a CPU profile of the server of every run: for looking, as it makes everything slower. */
+const PROFILES = process.env.BENCH_PROFILES;
 const nothing = z.unknown();
 const venueAnswer = z.object({ source: z.record(z.string(), json) });
 
@@ -27,7 +29,7 @@ export interface Stand {
     RateAnswer & { readonly serverUs: number }
   >;
   ask(asked: LoadInput): Promise<void>;
-  status(): Promise<z.output<typeof statusAnswer>>;
+  status(below?: number): Promise<z.output<typeof statusAnswer>>;
   memory(): Promise<z.output<typeof memoryAnswer>>;
   counts(): Promise<z.output<typeof countsAnswer>>;
   pad(bytes: number): Promise<void>;
@@ -54,10 +56,17 @@ export async function openStand({ name, terms, venue = false, nodeOptions = [] }
   const ready = serverReady.parse(server.said);
   const cpuUs = async (): Promise<number> => (await server.ask(cpuAnswer, { ask: 'cpu' })).us;
 
+  let runs = 0;
   const measured = async <T>(run: () => Promise<T>): Promise<T & { readonly serverUs: number }> => {
+    if (PROFILES !== undefined) await server.ask(nothing, { ask: 'profile' });
     const before = await cpuUs();
     const answer = await run();
-    return { ...answer, serverUs: (await cpuUs()) - before };
+    const serverUs = (await cpuUs()) - before;
+    if (PROFILES !== undefined) {
+      const file = join(PROFILES, `${name.replaceAll(/[^a-z0-9]+/gi, '-')}-${process.pid}-${server.pid}-${++runs}.cpuprofile`);
+      await server.ask(nothing, { ask: 'profile', file });
+    }
+    return { ...answer, serverUs };
   };
 
   return {
@@ -89,7 +98,8 @@ export async function openStand({ name, terms, venue = false, nodeOptions = [] }
     async ask(asked) {
       await load.ask(nothing, asked);
     },
-    status: () => load.ask(statusAnswer, { ask: 'status' }),
+    status: (below) =>
+      load.ask(statusAnswer, { ask: 'status', ...(below === undefined ? {} : { below }) }),
     memory: () => server.ask(memoryAnswer, { ask: 'memory' }),
     counts: () => server.ask(countsAnswer, { ask: 'counts' }),
     async pad(bytes) {

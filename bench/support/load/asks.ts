@@ -15,7 +15,7 @@ export const loadAsk = z.discriminatedUnion('ask', [
     cursor: z.string(),
     since: z.string().optional(),
     atOnce: z.number().int().min(1).default(200),
-    until: z.enum(['subscribed', 'caught_up']).default('subscribed'),
+    until: z.enum(['connected', 'subscribed', 'caught_up']).default('subscribed'),
     trigger: z.enum(['venue', 'websocket', 'spout', 'none']),
     triggerPort: z.number(),
     /** Sessions that a spout's events happen to, in turn. */
@@ -33,7 +33,8 @@ export const loadAsk = z.discriminatedUnion('ask', [
   z.strictObject({ ask: z.literal('pause'), from: z.number().int() }),
   z.strictObject({ ask: z.literal('trickle'), from: z.number().int(), bytes: z.number(), everyMs: z.number() }),
   z.strictObject({ ask: z.literal('resume'), from: z.number().int() }),
-  z.strictObject({ ask: z.literal('status') }),
+  /** Of the first `below` connections; of all where it is not said. */
+  z.strictObject({ ask: z.literal('status'), below: z.number().optional() }),
   z.strictObject({ ask: z.literal('leave') }),
 ]);
 export type LoadAsk = z.output<typeof loadAsk>;

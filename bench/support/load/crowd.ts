@@ -5,8 +5,6 @@ import type { Tally } from './tally.js';
 /** The subscribers of one load generator. */
 export interface Crowd {
   readonly links: readonly Link[];
-  /** How many were ever told of the end of a replay. */
-  readonly caughtUp: number;
   close(): void;
 }
 
@@ -19,8 +17,8 @@ export interface CrowdOptions {
   readonly tally: Tally;
   /** Connections that may be on their way to being subscribed; the others wait. */
   readonly atOnce: number;
-  /** Each is done once it is subscribed, or once its replay has ended. */
-  readonly until: 'subscribed' | 'caught_up';
+  /** When each is done: the server has greeted it, it is subscribed, or its replay has ended. */
+  readonly until: 'connected' | 'subscribed' | 'caught_up';
 }
 
 const PATIENCE_MS = 120_000;
@@ -30,12 +28,8 @@ export function gatherCrowd(options: CrowdOptions): Promise<Crowd> {
   const { connections, port, tally, atOnce, until } = options;
   const links: Link[] = [];
   let done = 0;
-  let caughtUp = 0;
   const crowd: Crowd = {
     links,
-    get caughtUp() {
-      return caughtUp;
-    },
     close() {
       for (const link of links) link.close();
     },
@@ -68,12 +62,8 @@ export function gatherCrowd(options: CrowdOptions): Promise<Crowd> {
             headBytes: options.headBytesOf(index),
             cursor: options.cursor,
             tally,
-            subscribed: () => {
-              if (until === 'subscribed') oneDone();
-            },
-            caughtUp: () => {
-              caughtUp++;
-              if (until === 'caught_up') oneDone();
+            said: (what) => {
+              if (what === until) oneDone();
             },
           }),
         );

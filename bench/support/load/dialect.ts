@@ -23,11 +23,11 @@ export interface Dialect {
 }
 
 /**
- * `subscribed`: events may come; `cursor` is where its chain begins, where that is said. `caught_up`: a replay ended.
+ * `connected`: the server has greeted it. `subscribed`: events may come; `cursor` is where its chain begins, where that is said. `caught_up`: a replay ended.
  * `lag`: the server says that this subscriber fell behind.
  */
 export type Meaning =
-  | { readonly what: 'nothing' | 'closed' | 'lag' }
+  | { readonly what: 'nothing' | 'closed' | 'lag' | 'connected' }
   | { readonly what: 'subscribed' | 'caught_up'; readonly cursor?: string }
   | { readonly what: 'fault'; readonly why: string };
 

@@ -53,7 +53,7 @@ async function answer(asked: LoadAsk): Promise<unknown> {
       for (const link of here().crowd.links.slice(asked.from)) link.resume();
       return {};
     case 'status':
-      return status(here());
+      return status(here(), asked.below);
     case 'leave':
       here().crowd.close();
       tally = createTally();
@@ -90,10 +90,10 @@ async function gather(asked: Gather): Promise<{ readonly tookMs: number; readonl
   return { tookMs, cpuUs: user + system };
 }
 
-function dialectOf({ dialect, port, token, since }: Gather, channel: string): Dialect {
+function dialectOf({ dialect, port, token, since, until }: Gather, channel: string): Dialect {
   switch (dialect) {
     case 'relay':
-      return relayDialect({ port, channel, token, since });
+      return relayDialect({ port, channel, token, since, isIdle: until === 'connected' });
     case 'plain':
       return plainDialect({ port, path: '/events' });
     case 'socket.io':
@@ -115,8 +115,8 @@ async function triggerOf({ trigger, triggerPort, sessions }: Gather): Promise<Tr
   }
 }
 
-function status({ crowd }: Ground): unknown {
-  const counts = crowd.links.map(({ chain }) => chain.count);
+function status({ crowd }: Ground, below: number = crowd.links.length): unknown {
+  const counts = crowd.links.slice(0, below).map(({ chain }) => chain.count);
   return {
     deliveries: tally.deliveries,
     faults: tally.faults,

@@ -26,8 +26,7 @@ export interface LinkOptions {
   /** Where the chain begins, where the server does not say it. */
   readonly cursor: string;
   readonly tally: Tally;
-  readonly subscribed: () => void;
-  readonly caughtUp: () => void;
+  readonly said: (what: 'connected' | 'subscribed' | 'caught_up') => void;
 }
 
 /** One address has some 28,000 ports to call from: beyond that the next of 127.0.0.0/8 calls. */
@@ -55,7 +54,7 @@ export function openLink(options: LinkOptions): Link {
   const subscribe = (cursor: string | undefined): void => {
     if (cursor !== undefined) chain.begin(cursor);
     isSubscribed = true;
-    options.subscribed();
+    options.said('subscribed');
   };
   const send = (bytes: Buffer): void => void socket.write(bytes);
   const cutter = createCutter(dialect.framing, (bytes, at, size) => {
@@ -66,13 +65,14 @@ export function openLink(options: LinkOptions): Link {
     }
     const meaning = dialect.other(bytes, at, size, send);
     if (meaning.what === 'subscribed') subscribe(meaning.cursor);
+    else if (meaning.what === 'connected') options.said('connected');
     else if (meaning.what === 'lag') isLagging = true;
     else if (meaning.what === 'fault') fault(meaning.why);
     else if (meaning.what === 'caught_up') {
       if (meaning.cursor !== undefined && meaning.cursor !== chain.cursor)
         fault(`caught up at ${meaning.cursor}, and the last was ${chain.cursor}`);
       isLagging = false;
-      options.caughtUp();
+      options.said('caught_up');
     }
   });
   /** Takes the answer to the upgrade; where what follows it begins. */

@@ -11,6 +11,8 @@ export interface SubscribeOptions {
   readonly channel: string;
   readonly token?: string | undefined;
   readonly since?: string | undefined;
+  /** It listens to nothing. */
+  readonly isIdle?: boolean;
 }
 
 const reply = z.object({
@@ -23,7 +25,7 @@ const notification = z.object({
 });
 
 /** The relay's own protocol. */
-export function relayDialect({ port, channel, token, since }: SubscribeOptions): Dialect {
+export function relayDialect({ port, channel, token, since, isIdle = false }: SubscribeOptions): Dialect {
   const subscribe = Buffer.from(
     JSON.stringify({
       jsonrpc: '2.0',
@@ -54,7 +56,9 @@ export function relayDialect({ port, channel, token, since }: SubscribeOptions):
       if (opcode === OPCODE.close) return { what: 'closed' };
       const value: unknown = JSON.parse(text);
       const said = notification.safeParse(value);
-      if (said.success) return notified(said.data, () => send(clientFrame(subscribe)));
+      if (said.success) return notified(said.data, () => {
+          if (!isIdle) send(clientFrame(subscribe));
+        });
       const answer = reply.safeParse(value);
       const first = answer.data?.result.channels[0];
       if (first === undefined) return { what: 'fault', why: text.slice(0, 300) };
@@ -68,7 +72,7 @@ function notified({ method, params }: z.output<typeof notification>, subscribe: 
   switch (method) {
     case 'welcome':
       subscribe();
-      return NOTHING;
+      return { what: 'connected' };
     case 'caught_up':
       return { what: 'caught_up', ...(params.cursor === undefined ? {} : { cursor: params.cursor }) };
     case 'lag':

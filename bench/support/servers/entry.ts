@@ -4,6 +4,7 @@
  */
 import { answerOverIpc } from '../ipc.js';
 import { type ServerAsk, serverAsk, serverTerms } from './options.js';
+import { profile } from './profile.js';
 import { startRawUws } from './raw-uws.js';
 import { startRawWs } from './raw-ws.js';
 import { startBenchRelay } from './relay.js';
@@ -53,5 +54,8 @@ async function answer(asked: ServerAsk): Promise<unknown> {
     }
     case 'counts':
       return server.counts();
+    case 'profile':
+      await profile(asked.file);
+      return {};
   }
 }

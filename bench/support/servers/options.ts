@@ -33,6 +33,8 @@ export const serverAsk = z.discriminatedUnion('ask', [
   z.strictObject({ ask: z.literal('cpu') }),
   z.strictObject({ ask: z.literal('memory') }),
   z.strictObject({ ask: z.literal('counts') }),
+  /** Begins a CPU profile, or ends it and writes it to a file. */
+  z.strictObject({ ask: z.literal('profile'), file: z.string().optional() }),
 ]);
 export type ServerAsk = z.output<typeof serverAsk>;
 

@@ -1,0 +1,26 @@
+import { FAN_OUT_HEAD, fanOutRows } from './support/fan-out.js';
+import { type Question, withStands } from './support/question.js';
+import { DERIBIT_CHANNEL, openStand } from './support/stand.js';
+
+const BASELINE = 'uWebSockets.js publish';
+const CONTESTANTS = [
+  () => openStand({ name: 'relay, uWebSockets.js', terms: { kind: 'relay' }, venue: true }),
+  () => openStand({ name: BASELINE, terms: { kind: 'uws-publish', channel: DERIBIT_CHANNEL } }),
+  () => openStand({ name: 'ws, framed once', terms: { kind: 'ws', channel: DERIBIT_CHANNEL } }),
+  () => openStand({ name: 'socket.io 4, emit to a room', terms: { kind: 'socket.io', channel: DERIBIT_CHANNEL } }),
+];
+
+export const others: Question = {
+  name: 'others',
+  asks: 'The same fan-out through other servers: what do they make of it?',
+  async run({ quick }) {
+    const rows: (readonly string[])[] = [];
+    for (const connections of quick ? [5] : [1_000]) {
+      const terms = quick ? { rounds: 1, forMs: 30 } : { rounds: 5, forMs: 400 };
+      rows.push(
+        ...(await withStands(CONTESTANTS, (stands) => fanOutRows(stands, { connections, ...terms, baseline: BASELINE }))),
+      );
+    }
+    return { head: FAN_OUT_HEAD, rows, notes: ['They keep nothing, check nobody and cannot say what was missed.'] };
+  },
+};
