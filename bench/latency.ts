@@ -1,7 +1,8 @@
+import { DERIBIT_CHANNEL } from './support/channel.js';
 import { interleave } from './support/interleave.js';
 import { spread } from './support/numbers.js';
 import { type Question, withStands } from './support/question.js';
-import { DERIBIT_CHANNEL, openStand, type Stand } from './support/stand.js';
+import { openStand, type Stand } from './support/stand.js';
 
 const CONTESTANTS = [
   () => openStand({ name: 'relay, sync: interval', terms: { kind: 'relay' }, venue: true }),

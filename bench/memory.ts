@@ -1,6 +1,7 @@
+import { DERIBIT_CHANNEL } from './support/channel.js';
 import { shortNumber } from './support/numbers.js';
 import type { Question } from './support/question.js';
-import { DERIBIT_CHANNEL, openStand, type Stand, type StandOptions } from './support/stand.js';
+import { openStand, type Stand, type StandOptions } from './support/stand.js';
 
 const KIB = 1_024;
 /** Without the pad one event has some 250 bytes: a kernel takes thousands of them before a subscriber lags. */

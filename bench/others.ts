@@ -1,6 +1,7 @@
+import { DERIBIT_CHANNEL } from './support/channel.js';
 import { FAN_OUT_HEAD, fanOutRows } from './support/fan-out.js';
 import { type Question, withStands } from './support/question.js';
-import { DERIBIT_CHANNEL, openStand } from './support/stand.js';
+import { openStand } from './support/stand.js';
 
 const BASELINE = 'uWebSockets.js publish';
 const CONTESTANTS = [

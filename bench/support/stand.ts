@@ -3,12 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { json } from '../../src/model/json.js';
+import { DERIBIT_CHANNEL } from './channel.js';
 import { gatherAnswer, type LoadInput, type RateAnswer, rateAnswer, statusAnswer, type WindowAnswer, windowAnswer } from './load/asks.js';
 import { type BenchProcess, startProcess } from './process.js';
 import { BENCH_TOKEN, countsAnswer, cpuAnswer, memoryAnswer, serverReady, type ServerTerms } from './servers/options.js';
 
-/** The channel that events of a simulated Deribit are followed on: theirs alone, so that its frames can be counted. */
-export const DERIBIT_CHANNEL = 'deribit.*.*.access.logged';
 /** A folder for a CPU profile of the server of every run: for looking, as it makes everything slower. */
 const PROFILES = process.env.BENCH_PROFILES;
 const nothing = z.unknown();

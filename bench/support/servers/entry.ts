@@ -23,6 +23,8 @@ function start(): Promise<BenchServer> {
       return startBenchRelay(terms);
     case 'uws-publish':
       return startRawUws('publish', terms.channel);
+    case 'uws-bare':
+      return startRawUws('bare', terms.channel);
     case 'uws-send':
       return startRawUws('send', terms.channel);
     case 'ws':

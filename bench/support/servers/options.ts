@@ -22,7 +22,7 @@ export type RelayTerms = z.output<typeof relayTerms>;
 /** What `server-entry.ts` is told. */
 export const serverTerms = z.discriminatedUnion('kind', [
   relayTerms,
-  z.strictObject({ kind: z.enum(['uws-publish', 'uws-send', 'ws', 'socket.io']), channel: z.string() }),
+  z.strictObject({ kind: z.enum(['uws-publish', 'uws-send', 'uws-bare', 'ws', 'socket.io']), channel: z.string() }),
 ]);
 export type ServerTerms = z.input<typeof serverTerms>;
 
