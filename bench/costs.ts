@@ -19,7 +19,11 @@ export const costs: Question = {
   async run({ quick }) {
     const rows: (readonly string[])[] = [];
     for (const connections of quick ? [5] : [10, 1_000]) {
-      const opening = CONTESTANTS.map(({ name, terms }) => () => openStand({ name, terms, venue: true }));
+      const opening = CONTESTANTS.map(
+        ({ name, terms }) =>
+          () =>
+            openStand({ name, terms, venue: true }),
+      );
       rows.push(...(await withStands(opening, (stands) => compare(stands, connections, quick))));
     }
     return {
@@ -42,8 +46,10 @@ async function compare(
   const samples = await interleave(stands, rounds, (stand) => stand.window(window));
   const [first] = stands;
   const base = first === undefined ? [] : (samples.get(first) ?? []);
-  const speed = ({ events, tookMs }: { readonly events: number; readonly tookMs: number }): number => (events / tookMs) * 1_000;
-  const cost = ({ events, serverUs }: { readonly events: number; readonly serverUs: number }): number => serverUs / events;
+  const speed = ({ events, tookMs }: { readonly events: number; readonly tookMs: number }): number =>
+    (events / tookMs) * 1_000;
+  const cost = ({ events, serverUs }: { readonly events: number; readonly serverUs: number }): number =>
+    serverUs / events;
   return [...samples].map(([stand, all]) => {
     const fault = all.find(({ faults }) => faults > 0)?.firstFault;
     return [

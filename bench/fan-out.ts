@@ -7,7 +7,8 @@ const BASELINE = 'uWebSockets.js publish';
 const CONTESTANTS = [
   () => openStand({ name: 'relay, uWebSockets.js', terms: { kind: 'relay', transport: 'uws' }, venue: true }),
   () => openStand({ name: BASELINE, terms: { kind: 'uws-publish', channel: DERIBIT_CHANNEL } }),
-  () => openStand({ name: 'uWebSockets.js, a corked send each', terms: { kind: 'uws-send', channel: DERIBIT_CHANNEL } }),
+  () =>
+    openStand({ name: 'uWebSockets.js, a corked send each', terms: { kind: 'uws-send', channel: DERIBIT_CHANNEL } }),
   () => openStand({ name: 'relay, ws', terms: { kind: 'relay', transport: 'ws' }, venue: true }),
 ];
 
@@ -20,7 +21,9 @@ export const fanOut: Question = {
     for (const connections of sizes) {
       const terms = quick ? { rounds: 1, forMs: 30 } : { rounds: 5, forMs: connections >= 10_000 ? 900 : 400 };
       rows.push(
-        ...(await withStands(CONTESTANTS, (stands) => fanOutRows(stands, { connections, ...terms, baseline: BASELINE }))),
+        ...(await withStands(CONTESTANTS, (stands) =>
+          fanOutRows(stands, { connections, ...terms, baseline: BASELINE }),
+        )),
       );
     }
     return {

@@ -15,12 +15,17 @@ export const groups: Question = {
       const opening = [
         () => openStand({ name: String(count), terms: { kind: 'relay', journal: 'memory', sessions: count } }),
       ];
-      rows.push(
-        ...(await withStands(opening, (stands) => cost(stands, { subscribers, count, rounds, forMs }))),
-      );
+      rows.push(...(await withStands(opening, (stands) => cost(stands, { subscribers, count, rounds, forMs }))));
     }
     return {
-      head: ['groups', 'subscribers a group', 'events/s', 'deliveries/s', 'server CPU, µs an event', 'server CPU, µs a delivery'],
+      head: [
+        'groups',
+        'subscribers a group',
+        'events/s',
+        'deliveries/s',
+        'server CPU, µs an event',
+        'server CPU, µs a delivery',
+      ],
       rows,
       notes: [
         'One group after the other has an event, each when the one before was delivered. Journal in memory: what is asked is what groups cost.',

@@ -33,7 +33,9 @@ export const journal: Question = {
     return {
       head: ['journal', 'events a batch', 'events', 'appended, events/s', 'read again, events/s'],
       rows,
-      notes: [`One append after the other; read in pages of ${PAGE}. The disk is whatever the folder for temporary files is on.`],
+      notes: [
+        `One append after the other; read in pages of ${PAGE}. The disk is whatever the folder for temporary files is on.`,
+      ],
     };
   },
 };

@@ -19,7 +19,9 @@ export const others: Question = {
     for (const connections of quick ? [5] : [1_000]) {
       const terms = quick ? { rounds: 1, forMs: 30 } : { rounds: 5, forMs: 400 };
       rows.push(
-        ...(await withStands(CONTESTANTS, (stands) => fanOutRows(stands, { connections, ...terms, baseline: BASELINE }))),
+        ...(await withStands(CONTESTANTS, (stands) =>
+          fanOutRows(stands, { connections, ...terms, baseline: BASELINE }),
+        )),
       );
     }
     return { head: FAN_OUT_HEAD, rows, notes: ['They keep nothing, check nobody and cannot say what was missed.'] };

@@ -1,12 +1,12 @@
-import { mkdtempSync, rmSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createLmdbJournal } from '../src/hub/journal/lmdb.js';
 import { formatCursor } from '../src/model/cursor.js';
 import type { SessionEvent } from '../src/model/event.js';
 import { fold } from '../src/model/fold.js';
 import type { State } from '../src/model/session.js';
-import { createLmdbJournal } from '../src/hub/journal/lmdb.js';
 import { interleave } from './support/interleave.js';
 import { spread } from './support/numbers.js';
 import { startProcess } from './support/process.js';
@@ -24,7 +24,10 @@ export const startUp: Question = {
     const cases = [
       { name: 'node alone', start: () => Promise.resolve(void spawnSync(process.execPath, ['-e', '0'])) },
       { name: 'relay, journal in memory', start: () => started({ ...relay, journal: 'memory' }) },
-      { name: 'relay, empty LMDB journal', start: (round: number) => started({ ...relay, folder: join(folder, `empty-${round}`) }) },
+      {
+        name: 'relay, empty LMDB journal',
+        start: (round: number) => started({ ...relay, folder: join(folder, `empty-${round}`) }),
+      },
       {
         name: `relay, LMDB journal with ${sessions.toLocaleString('en-US')} sessions and ${events.toLocaleString('en-US')} events`,
         start: () => started({ ...relay, folder: join(folder, 'full') }),

@@ -33,7 +33,10 @@ const MOST_EVENTS = 4_096;
 const WARM_UP = 2;
 
 /** The rows of one number of subscribers: every contestant in turn, at each pace, `rounds` times. */
-export async function fanOutRows(stands: readonly Stand[], terms: FanOutTerms): Promise<readonly (readonly string[])[]> {
+export async function fanOutRows(
+  stands: readonly Stand[],
+  terms: FanOutTerms,
+): Promise<readonly (readonly string[])[]> {
   const { connections, rounds, forMs } = terms;
   for (const stand of stands) await stand.gather({ connections });
   const rows: (readonly string[])[] = [];
@@ -60,7 +63,8 @@ function tell(
   const throughput = (one: Measured): number => (one.deliveries / one.tookMs) * 1_000;
   const cost = (one: Measured): number => one.serverUs / one.deliveries;
   const loadShare = (one: Measured): number => one.cpuUs / one.tookMs / 10;
-  const known = (values: readonly (number | undefined)[]): readonly number[] => values.filter((one) => one !== undefined);
+  const known = (values: readonly (number | undefined)[]): readonly number[] =>
+    values.filter((one) => one !== undefined);
   return stands.map((stand) => {
     const why = samples.get(stand)?.find(({ firstFault }) => firstFault !== undefined)?.firstFault;
     const [speeds, costs] = [of(stand.name, throughput), of(stand.name, cost)];

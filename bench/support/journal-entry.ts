@@ -20,7 +20,9 @@ async function measure(round: number): Promise<void> {
   const { epoch } = await journal.open(Date.now());
   let at = performance.now();
   for (let offset = 0; offset < events; offset += batch) {
-    const some = Array.from({ length: Math.min(batch, events - offset) }, (_, index) => eventOf(epoch, offset + index + 1));
+    const some = Array.from({ length: Math.min(batch, events - offset) }, (_, index) =>
+      eventOf(epoch, offset + index + 1),
+    );
     await journal.append({ events: some, states: new Map() });
   }
   append.push((events / (performance.now() - at)) * 1_000);

@@ -44,7 +44,10 @@ export async function startProcess({ entry, argument, core, nodeOptions = [] }: 
       resolve(code);
     });
   });
-  const waiting = new Map<number, { readonly resolve: (body: unknown) => void; readonly reject: (error: Error) => void }>();
+  const waiting = new Map<
+    number,
+    { readonly resolve: (body: unknown) => void; readonly reject: (error: Error) => void }
+  >();
   const gone = (): Error => new Error(`${entry} ended by itself`);
   void exited.then(() => {
     for (const { reject } of waiting.values()) reject(gone());

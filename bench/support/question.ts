@@ -22,7 +22,10 @@ export interface Answer {
 }
 
 /** Runs with stands that are ended whatever happens. */
-export async function withStands<T>(opening: readonly (() => Promise<Stand>)[], task: (stands: readonly Stand[]) => Promise<T>): Promise<T> {
+export async function withStands<T>(
+  opening: readonly (() => Promise<Stand>)[],
+  task: (stands: readonly Stand[]) => Promise<T>,
+): Promise<T> {
   const stands: Stand[] = [];
   try {
     for (const open of opening) stands.push(await open());

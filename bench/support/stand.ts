@@ -4,9 +4,24 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { json } from '../../src/model/json.js';
 import { DERIBIT_CHANNEL } from './channel.js';
-import { gatherAnswer, type LoadInput, type RateAnswer, rateAnswer, statusAnswer, type WindowAnswer, windowAnswer } from './load/asks.js';
+import {
+  gatherAnswer,
+  type LoadInput,
+  type RateAnswer,
+  rateAnswer,
+  statusAnswer,
+  type WindowAnswer,
+  windowAnswer,
+} from './load/asks.js';
 import { type BenchProcess, startProcess } from './process.js';
-import { BENCH_TOKEN, countsAnswer, cpuAnswer, memoryAnswer, serverReady, type ServerTerms } from './servers/options.js';
+import {
+  BENCH_TOKEN,
+  countsAnswer,
+  cpuAnswer,
+  memoryAnswer,
+  type ServerTerms,
+  serverReady,
+} from './servers/options.js';
 
 /** A folder for a CPU profile of the server of every run: for looking, as it makes everything slower. */
 const PROFILES = process.env.BENCH_PROFILES;
@@ -20,13 +35,15 @@ export interface Stand {
   readonly server: BenchProcess;
   readonly ready: z.output<typeof serverReady>;
   /** Connects subscribers; resolves when every one is subscribed. */
-  gather(options: Partial<Extract<LoadInput, { readonly ask: 'gather' }>> & { readonly connections: number }): Promise<
-    z.output<typeof gatherAnswer>
-  >;
+  gather(
+    options: Partial<Extract<LoadInput, { readonly ask: 'gather' }>> & { readonly connections: number },
+  ): Promise<z.output<typeof gatherAnswer>>;
   window(options: { readonly burst: number; readonly most: number; readonly forMs: number }): Promise<Measured>;
-  rate(options: { readonly perSecond: number; readonly forMs: number; readonly below: number }): Promise<
-    RateAnswer & { readonly serverUs: number }
-  >;
+  rate(options: {
+    readonly perSecond: number;
+    readonly forMs: number;
+    readonly below: number;
+  }): Promise<RateAnswer & { readonly serverUs: number }>;
   ask(asked: LoadInput): Promise<void>;
   status(below?: number): Promise<z.output<typeof statusAnswer>>;
   memory(): Promise<z.output<typeof memoryAnswer>>;
@@ -62,7 +79,10 @@ export async function openStand({ name, terms, venue = false, nodeOptions = [] }
     const answer = await run();
     const serverUs = (await cpuUs()) - before;
     if (PROFILES !== undefined) {
-      const file = join(PROFILES, `${name.replaceAll(/[^a-z0-9]+/gi, '-')}-${process.pid}-${server.pid}-${++runs}.cpuprofile`);
+      const file = join(
+        PROFILES,
+        `${name.replaceAll(/[^a-z0-9]+/gi, '-')}-${process.pid}-${server.pid}-${++runs}.cpuprofile`,
+      );
       await server.ask(nothing, { ask: 'profile', file });
     }
     return { ...answer, serverUs };
@@ -77,7 +97,11 @@ export async function openStand({ name, terms, venue = false, nodeOptions = [] }
       load.ask(gatherAnswer, {
         ask: 'gather',
         ...(terms.kind === 'relay'
-          ? { dialect: 'relay', trigger: venue ? 'venue' : 'spout', ...(terms.auth === 'none' ? {} : { token: BENCH_TOKEN }) }
+          ? {
+              dialect: 'relay',
+              trigger: venue ? 'venue' : 'spout',
+              ...(terms.auth === 'none' ? {} : { token: BENCH_TOKEN }),
+            }
           : { dialect: terms.kind === 'socket.io' ? 'socket.io' : 'plain', trigger: 'websocket' }),
         port: ready.port,
         triggerPort: ready.triggerPort,
@@ -97,8 +121,7 @@ export async function openStand({ name, terms, venue = false, nodeOptions = [] }
     async ask(asked) {
       await load.ask(nothing, asked);
     },
-    status: (below) =>
-      load.ask(statusAnswer, { ask: 'status', ...(below === undefined ? {} : { below }) }),
+    status: (below) => load.ask(statusAnswer, { ask: 'status', ...(below === undefined ? {} : { below }) }),
     memory: () => server.ask(memoryAnswer, { ask: 'memory' }),
     counts: () => server.ask(countsAnswer, { ask: 'counts' }),
     async pad(bytes) {

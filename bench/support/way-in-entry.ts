@@ -4,8 +4,9 @@
  */
 import { createChannels } from '../../src/edge/channels.js';
 import { entryOf, frameOf, headOf } from '../../src/edge/frames.js';
-import { createLedger } from '../../src/hub/ledger.js';
+import { createHub } from '../../src/hub/hub.js';
 import { createLmdbJournal } from '../../src/hub/journal/lmdb.js';
+import { createLedger } from '../../src/hub/ledger.js';
 import type { Fact, SessionEvent } from '../../src/model/event.js';
 import { defaultSafetyPolicy } from '../../src/model/safety.js';
 import { createJsonRpc, type Incoming } from '../../src/net/json-rpc.js';
@@ -15,7 +16,6 @@ import { subscriptionText } from '../../src/simulators/deribit/wire.js';
 import { initialMapperState, mapFrame } from '../../src/venues/deribit/mapper.js';
 import type { SourceDescription } from '../../src/venues/venue.js';
 import { DERIBIT_CHANNEL } from './channel.js';
-import { createHub } from '../../src/hub/hub.js';
 import { instantJournal, oneSourceVenue } from './way-in-parts.js';
 import { wayInTerms } from './way-in-terms.js';
 
@@ -23,7 +23,13 @@ const [, , json = '{}'] = process.argv;
 const { events, rounds, folder } = wayInTerms.parse(JSON.parse(json));
 
 const texts = Array.from({ length: events }, (_, id) =>
-  subscriptionText('user.access_log', { id, timestamp: Date.now(), log: 'success', ip: '192.0.2.17', country: 'Netherlands' }),
+  subscriptionText('user.access_log', {
+    id,
+    timestamp: Date.now(),
+    log: 'success',
+    ip: '192.0.2.17',
+    country: 'Netherlands',
+  }),
 );
 const rpc = createJsonRpc({ clock: systemClock, send: () => {} });
 const read = texts.map((text) => rpc.accept(text));
@@ -46,7 +52,10 @@ const ledgered = takeAll();
 
 const results: { readonly step: string; readonly ns: readonly number[] }[] = [
   { step: 'JSON.parse alone, to compare', ns: timed(() => texts.forEach((text) => void JSON.parse(text))) },
-  { step: 'parse: JSON, and what kind of frame it is', ns: timed(() => texts.forEach((text) => void rpc.accept(text))) },
+  {
+    step: 'parse: JSON, and what kind of frame it is',
+    ns: timed(() => texts.forEach((text) => void rpc.accept(text))),
+  },
   { step: 'map: frame to fact', ns: timed(() => read.forEach((incoming) => void map(incoming))) },
   { step: 'ledger: key, cursor, fold, safety', ns: timed(() => void takeAll()) },
   { step: 'hub, whole: inbox, ledger, turn; a journal that does nothing', ns: await timedHub() },

@@ -8,8 +8,10 @@ import type { Tally } from './tally.js';
 export interface Chain {
   /** One frame: the relay's text at `at`, which ends before `end`. */
   take(bytes: Buffer, at: number, end: number): void;
-  /** What the subscribe reply, or a replay's end, named. */
+  /** What the subscribe reply named. */
   begin(cursor: string): void;
+  /** What the end of a replay named: `false` where that lies before what came. */
+  moveTo(cursor: string): boolean;
   /** Events that were delivered. */
   readonly count: number;
   /** The last one. */
@@ -55,11 +57,18 @@ export function createChain(index: number, headBytes: number, tally: Tally): Cha
     tally.firstFault ??= `connection ${index}, frame ${count}: ${what}`;
   };
 
+  const set = (cursor: string): void => {
+    const [first = '', second = ''] = cursor.split('-');
+    epoch = Number(first);
+    offset = Number(second);
+  };
+
   return {
-    begin(cursor) {
-      const [first = '', second = ''] = cursor.split('-');
-      epoch = Number(first);
-      offset = Number(second);
+    begin: set,
+    moveTo(cursor) {
+      const before = { epoch, offset };
+      set(cursor);
+      return epoch > before.epoch || (epoch === before.epoch && offset >= before.offset);
     },
     get count() {
       return count;

@@ -1,7 +1,7 @@
 import { connect, createServer, type Socket } from 'node:net';
 import type { Json } from '../../../src/model/json.js';
-import { startDeribitSimulator } from '../../../src/simulators/deribit.js';
 import { subscriptionText } from '../../../src/simulators/deribit/wire.js';
+import { startDeribitSimulator } from '../../../src/simulators/deribit.js';
 import { createCutter, serverFrame, webSocketFraming } from './framing.js';
 import type { Trigger } from './trigger.js';
 

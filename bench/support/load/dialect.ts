@@ -39,11 +39,7 @@ export function headBytesOf(channel: string): number {
 }
 
 /** A request to upgrade, as a client without any library makes it. */
-export function upgradeRequest(
-  path: string,
-  port: number,
-  headers: Readonly<Record<string, string>> = {},
-): Buffer {
+export function upgradeRequest(path: string, port: number, headers: Readonly<Record<string, string>> = {}): Buffer {
   const all = {
     host: `127.0.0.1:${port}`,
     connection: 'Upgrade',

@@ -69,7 +69,8 @@ export function openLink(options: LinkOptions): Link {
     else if (meaning.what === 'lag') isLagging = true;
     else if (meaning.what === 'fault') fault(meaning.why);
     else if (meaning.what === 'caught_up') {
-      if (meaning.cursor !== undefined && meaning.cursor !== chain.cursor)
+      // Where its group was made anew this is the position then, which lies behind the channel's own last event.
+      if (meaning.cursor !== undefined && !chain.moveTo(meaning.cursor))
         fault(`caught up at ${meaning.cursor}, and the last was ${chain.cursor}`);
       isLagging = false;
       options.said('caught_up');

@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net';
-import { clientFrame } from './framing.js';
 import { upgradeRequest } from './dialect.js';
+import { clientFrame } from './framing.js';
 
 /** What makes events happen. */
 export interface Trigger {

@@ -56,7 +56,8 @@ export function relayDialect({ port, channel, token, since, isIdle = false }: Su
       if (opcode === OPCODE.close) return { what: 'closed' };
       const value: unknown = JSON.parse(text);
       const said = notification.safeParse(value);
-      if (said.success) return notified(said.data, () => {
+      if (said.success)
+        return notified(said.data, () => {
           if (!isIdle) send(clientFrame(subscribe));
         });
       const answer = reply.safeParse(value);

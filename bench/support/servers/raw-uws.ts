@@ -1,6 +1,6 @@
 import type { WebSocket } from 'uWebSockets.js';
-import type { BenchServer } from './server.js';
 import { createFrameSource } from './frame-source.js';
+import type { BenchServer } from './server.js';
 
 const TOPIC = 'events';
 

@@ -2,8 +2,8 @@ import { createServer } from 'node:http';
 import type { Socket } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { serverFrame } from '../load/framing.js';
-import type { BenchServer } from './server.js';
 import { createFrameSource } from './frame-source.js';
+import type { BenchServer } from './server.js';
 
 /** `ws` as fast as it goes: each event is framed once, and its bytes are written to every socket. */
 export async function startRawWs(channel: string): Promise<BenchServer> {

@@ -1,8 +1,8 @@
 import { createServer } from 'node:http';
 import { Server } from 'socket.io';
 import { WebSocketServer } from 'ws';
-import type { BenchServer } from './server.js';
 import { createFrameSource } from './frame-source.js';
+import type { BenchServer } from './server.js';
 
 const ROOM = 'events';
 

@@ -74,7 +74,12 @@ export async function createSpout(sessions: number): Promise<Spout> {
     command: () => Promise.reject(new Error('the spout takes no command')),
     start() {
       const url = 'wss://load.test';
-      const link: Fact = { source: SPOUT_SOURCE, session: '-', type: 'link.up', data: { carrier: 'ws', generation: 1, url } };
+      const link: Fact = {
+        source: SPOUT_SOURCE,
+        session: '-',
+        type: 'link.up',
+        data: { carrier: 'ws', generation: 1, url },
+      };
       const opened = Array.from(
         { length: sessions },
         (_, index): Fact => ({
