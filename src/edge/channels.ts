@@ -170,7 +170,7 @@ export function createChannels(start: string, keeper?: Keeper): Channels {
         if (orderOf(entry.at, at) <= 0) continue;
         entries.push(entry);
         trie.match(entry.address, (group) => {
-          group.frames.push(frameOf(group.head, group.last, entry, group.fields));
+          group.frames.push(frameOf(group.head, group.last, entry, group.fields, group.members.length > 1));
           group.last = event.id;
           rendered++;
           touched.add(group);

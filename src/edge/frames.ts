@@ -14,6 +14,8 @@ export interface Frame {
   readonly text: string;
   /** UTF-8 bytes of `text`. */
   readonly bytes: number;
+  /** These bytes, where many are sent them: a socket would encode the text anew for each. */
+  readonly data: Buffer | undefined;
 }
 
 /** An event as an edge handles it: its cursor is read once, and its JSON is made once for each kind of grant. */
@@ -48,16 +50,26 @@ export function headOf(channel: string): string {
   return `{"jsonrpc":"2.0","method":"subscription","params":{"channel":${JSON.stringify(channel)},"previous":"`;
 }
 
-export function frameOf(head: string, previous: string, entry: Entry, fields: Grant['fields']): Frame {
+/** `isShared`: many are sent it. */
+export function frameOf(
+  head: string,
+  previous: string,
+  entry: Entry,
+  fields: Grant['fields'],
+  isShared = false,
+): Frame {
   const text = `${head}${previous}","data":${jsonOf(entry, fields)}}}`;
-  return { id: entry.event.id, offset: entry.at.offset, previous, text, bytes: Buffer.byteLength(text) };
+  const data = isShared ? Buffer.from(text) : undefined;
+  const bytes = data?.length ?? Buffer.byteLength(text);
+  return { id: entry.event.id, offset: entry.at.offset, previous, text, bytes, data };
 }
 
 /** The same frame with another `previous`: what is rendered for all meets what one subscriber was sent last. */
 export function rechained(frame: Frame, head: string, previous: string): Frame {
   if (frame.previous === previous) return frame;
   const text = `${head}${previous}${frame.text.slice(head.length + frame.previous.length)}`;
-  return { ...frame, previous, text, bytes: frame.bytes + previous.length - frame.previous.length };
+  const bytes = frame.bytes + previous.length - frame.previous.length;
+  return { ...frame, previous, text, bytes, data: undefined };
 }
 
 export function pulseFrame(channel: string, pulse: Pulse, fields: Grant['fields']): string {

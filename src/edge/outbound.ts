@@ -88,11 +88,13 @@ export function createOutbound({ wire, limits, clock, log, stats, left, close }:
   let written = 0;
   let alone = false;
   let outcome: SendOutcome = 'sent';
+  /** Nothing waited after the last message: then nothing does until the next. */
+  let quiet = false;
   const ended = (how: SendOutcome): boolean => outcome === how;
-  const takes = (text: string, bytes: number): boolean => {
+  const takes = (message: string | Uint8Array, bytes: number): boolean => {
     const size = bytesOnWire(bytes);
     if (size > room && !alone) return false;
-    outcome = wire.send(text);
+    outcome = wire.send(message);
     if (outcome === 'refused' || outcome === 'closed') return false;
     alone = false;
     room -= size;
@@ -102,22 +104,25 @@ export function createOutbound({ wire, limits, clock, log, stats, left, close }:
   const writeFrames = (): void => {
     for (; next < frames.length; next++) {
       const frame = first ?? frames[next];
-      if (frame === undefined || !takes(frame.text, frame.bytes)) return;
+      if (frame === undefined || !takes(frame.data ?? frame.text, frame.bytes)) return;
       first = undefined;
     }
   };
   const writeTexts = (): void => {
     for (const text of texts) if (!takes(text, Buffer.byteLength(text))) return;
   };
-  const write = (task: () => void, before: number, bytes: number, mayBeAlone: boolean): void => {
+  /** `count` messages at most: a single one leaves at once anyway, and a cork costs a call out of JavaScript and back. */
+  const write = (task: () => void, count: number, before: number, bytes: number, mayBeAlone: boolean): void => {
     stall.look(before);
     room = bytes;
     written = 0;
     alone = mayBeAlone && before === 0;
     outcome = 'sent';
     try {
-      wire.cork(task);
+      if (count === 1) task();
+      else wire.cork(task);
       const now = wire.buffered();
+      quiet = now === 0;
       stall.sent(now, written);
       if (now < before) {
         tellWaiting(now);
@@ -144,9 +149,30 @@ export function createOutbound({ wire, limits, clock, log, stats, left, close }:
   /** All of them or none; there is room. */
   const writeAll = (all: readonly string[], before: number): boolean => {
     texts = all;
-    write(writeTexts, before, Number.POSITIVE_INFINITY, true);
+    write(writeTexts, all.length, before, Number.POSITIVE_INFINITY, true);
     texts = [];
     return !stopped && !ended('refused');
+  };
+
+  /** One frame where nothing waits, which is nearly always so: nothing is asked or kept that needs no look then. */
+  const pushOne = (frame: Frame): number => {
+    const size = bytesOnWire(frame.bytes);
+    try {
+      outcome = wire.send(frame.data ?? frame.text);
+      if (outcome !== 'sent') {
+        quiet = false;
+        stall.sent(wire.buffered(), outcome === 'queued' ? size : 0);
+        if (outcome === 'closed') close(CLOSE.goingAway, 'the socket is gone');
+        if (outcome !== 'queued') return 0;
+      }
+    } catch (thrown) {
+      log.error('a frame could not be sent', { error: messageOf(thrown) });
+      close(CLOSE.fault, 'a fault in the relay: connect again and resume');
+      return 0;
+    }
+    stats.deliveries++;
+    stats.deliveredBytes += size;
+    return 1;
   };
 
   const tooSlow = (): void =>
@@ -162,13 +188,16 @@ export function createOutbound({ wire, limits, clock, log, stats, left, close }:
     },
     push(all) {
       if (stopped) return 0;
+      const [only] = all;
+      if (quiet && all.length === 1 && only !== undefined && bytesOnWire(only.bytes) <= streamMost)
+        return pushOne(only);
       frames = all;
       next = 0;
       first = undefined;
       // What the socket hands on at once makes room again, up to what one turn may push: the others' turn comes too.
       for (let left = most; left > 0; left -= written) {
         const [from, before] = [next, wire.buffered()];
-        write(writeFrames, before, Math.min(left, streamMost - before), left === most);
+        write(writeFrames, all.length - next, before, Math.min(left, streamMost - before), left === most);
         stats.deliveries += next - from;
         stats.deliveredBytes += written;
         if (next === from || next === all.length || ended('refused') || stopped) break;
@@ -182,7 +211,7 @@ export function createOutbound({ wire, limits, clock, log, stats, left, close }:
       frames = all;
       next = from;
       first = head;
-      write(writeFrames, before, Math.min(REPLAY_BYTES, replayMost - before), true);
+      write(writeFrames, all.length - from, before, Math.min(REPLAY_BYTES, replayMost - before), true);
       stats.deliveries += next - from;
       stats.deliveredBytes += written;
       frames = [];

@@ -58,6 +58,8 @@ export interface SubscriptionOptions {
 /** Makes a subscription and takes its place in the channel's group; nothing is sent before `start`. */
 export function createSubscription({ channel, recovery, pulses, replay, outlet }: SubscriptionOptions): Subscription {
   const { channels, tapes, snapshots } = replay;
+  // Each delivery goes through here, and each object on its way is one more that no cache holds.
+  const { push } = outlet;
   const group = channels.acquire(channel, outlet.grant().fields, pulses);
   let phase: 'new' | 'gap' | 'states' | 'replay' | 'live' | 'ended' = 'new';
   /** The last event that was sent, or what was said instead: the next frame's `previous`. */
@@ -80,7 +82,7 @@ export function createSubscription({ channel, recovery, pulses, replay, outlet }
   const member: Member = {
     deliver(frames) {
       if (phase !== 'live') return;
-      const went = outlet.push(frames);
+      const went = push(frames);
       const last = frames[went - 1];
       if (last !== undefined) chain = last.id;
       if (went < frames.length) outlet.fallBehind();

@@ -95,7 +95,8 @@ export function createTapes({ lru, journal }: { readonly lru: Lru; readonly jour
     let last = page.frames.at(-1)?.id;
     for (const frame of frames) {
       const chained = last === undefined ? frame : rechained(frame, tape.head, last);
-      page.frames.push(chained);
+      // Kept as text alone: its bytes beside it would take the room of another.
+      page.frames.push(chained.data === undefined ? chained : { ...chained, data: undefined });
       page.bytes += chained.bytes + FRAME_OVERHEAD_BYTES;
       last = chained.id;
     }

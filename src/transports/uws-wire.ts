@@ -26,7 +26,18 @@ export function createUwsWire(
   /** The close frame that waits for the queue before it. */
   let farewell: { readonly code: number; readonly reason: string } | undefined;
   let grace: NodeJS.Timeout | undefined;
+  /**
+   * Something may wait in the socket. Asking is a call out of JavaScript, and most of the time nothing waits: what was
+   * sent outside of any cork, and was not queued, has left.
+   */
+  let mayWait = true;
 
+  const waiting = (): number => {
+    if (!mayWait) return 0;
+    const bytes = socket.getBufferedAmount();
+    mayWait = bytes > 0;
+    return bytes;
+  };
   const finish = (code: number, reason: string): void => {
     if (state !== 'closed') socket.end(code, reason);
   };
@@ -41,12 +52,13 @@ export function createUwsWire(
     get isOpen() {
       return state === 'open';
     },
-    buffered: () => (state === 'closed' ? 0 : socket.getBufferedAmount()),
+    buffered: () => (state === 'closed' ? 0 : waiting()),
     send(message): SendOutcome {
       if (state !== 'open') return 'closed';
-      if (socket.getBufferedAmount() > maxBufferedBytes) return 'refused';
+      if (mayWait && waiting() > maxBufferedBytes) return 'refused';
       const outcome = socket.send(message, false, false);
       if (outcome === SENT) return 'sent';
+      mayWait = true;
       return outcome === QUEUED ? 'queued' : 'refused';
     },
     cork(task) {
@@ -59,6 +71,8 @@ export function createUwsWire(
           failure = { thrown };
         }
       });
+      // What was corked leaves, or not, after the task.
+      mayWait = true;
       if (failure !== undefined) throw failure.thrown;
       return undefined;
     },
@@ -75,15 +89,20 @@ export function createUwsWire(
     terminate,
     attach(next) {
       handlers = next;
+      mayWait = true;
       if (end !== undefined) next.closed(end.code, end.reason);
     },
     received(text, bytes) {
       if (state === 'open') handlers?.message(text, bytes);
+      // Within its own events uWebSockets.js corks a socket by itself: what was sent then leaves, or not, afterwards.
+      mayWait = true;
     },
     drained() {
+      mayWait = true;
       if (state === 'open') handlers?.drained();
       else if (farewell !== undefined && state === 'closing' && socket.getBufferedAmount() === 0)
         finish(farewell.code, farewell.reason);
+      mayWait = true;
     },
     ended(code, reason) {
       if (state === 'closed') return;

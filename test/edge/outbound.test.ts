@@ -20,6 +20,9 @@ function setUp({ maxBufferedBytes = 1_000, stallMs = 30_000 } = {}) {
     absorbs: false,
     /** So many bytes leave with the next message. */
     leaves: 0,
+    corks: 0,
+    /** How often it was asked what waits. */
+    asked: 0,
   };
   const sent: string[] = [];
   const closes: number[] = [];
@@ -34,10 +37,16 @@ function setUp({ maxBufferedBytes = 1_000, stallMs = 30_000 } = {}) {
       state.leaves = 0;
       return 'queued';
     },
-    cork: (task) => task(),
+    cork(task) {
+      state.corks++;
+      task();
+    },
     close() {},
     terminate() {},
-    buffered: () => state.buffered,
+    buffered() {
+      state.asked++;
+      return state.buffered;
+    },
     isOpen: true,
     remoteAddress: '127.0.0.1',
   };
@@ -61,7 +70,14 @@ function setUp({ maxBufferedBytes = 1_000, stallMs = 30_000 } = {}) {
 }
 
 const framesOf = (...texts: readonly string[]): readonly Frame[] =>
-  texts.map((text, index) => ({ id: `7-${index + 1}`, offset: index + 1, previous: '', text, bytes: text.length }));
+  texts.map((text, index) => ({
+    id: `7-${index + 1}`,
+    offset: index + 1,
+    previous: '',
+    text,
+    bytes: text.length,
+    data: undefined,
+  }));
 
 test('a reply that the wire refuses ends the connection with 4408, and nothing is sent after it', () => {
   const { outbound, closes, state, sent } = setUp();
@@ -230,4 +246,49 @@ test('who waits for room is woken by a send that takes along what waited before 
   outbound.send(['z']);
   await Promise.resolve();
   expect([state.buffered, woken]).toEqual([0, true]);
+});
+
+test('one frame where nothing waits is one call of the wire: no cork, and no question how much waits', () => {
+  const { outbound, state, sent } = setUp();
+  state.absorbs = true;
+  expect(outbound.push(framesOf('first'))).toBe(1);
+  state.corks = state.asked = 0;
+  for (let n = 0; n < 100; n++) expect(outbound.push(framesOf('x'))).toBe(1);
+  expect([sent.length, state.corks, state.asked]).toEqual([101, 0, 0]);
+});
+
+test('a frame that is queued where nothing waited is watched: a peer that reads nothing from then on is ended with 4408', async () => {
+  const { outbound, state, closes, clock } = setUp({ stallMs: 1_000 });
+  state.absorbs = true;
+  outbound.push(framesOf('first'));
+  state.absorbs = false;
+  expect(outbound.push(framesOf('queued'))).toBe(1);
+  await clock.advance(999);
+  expect(closes).toEqual([]);
+  await clock.advance(2);
+  expect(closes).toEqual([4408]);
+});
+
+test('a frame that is refused where nothing waited did not go, and one on a socket that is gone ends the connection', () => {
+  const { outbound, state, closes, sent } = setUp();
+  state.absorbs = true;
+  outbound.push(framesOf('first'));
+  state.outcome = 'refused';
+  expect(outbound.push(framesOf('second'))).toBe(0);
+  state.outcome = undefined;
+  expect(outbound.push(framesOf('second'))).toBe(1);
+  state.outcome = 'closed';
+  expect(outbound.push(framesOf('third'))).toBe(0);
+  expect([sent, closes]).toEqual([['first', 'second'], [1001]]);
+});
+
+test('what is shared goes as its bytes, and what is not as its text', () => {
+  const { outbound, state, sent } = setUp();
+  state.absorbs = true;
+  const [one] = framesOf('ä');
+  if (one === undefined) throw new Error('no frame');
+  const data = Buffer.from('as bytes');
+  outbound.push([one, { ...one, data, bytes: data.length }]);
+  outbound.push([{ ...one, data, bytes: data.length }]);
+  expect(sent).toEqual(['ä', 'as bytes', 'as bytes']);
 });
