@@ -1,0 +1,210 @@
+import { afterEach, expect, test, vi } from 'vitest';
+import { type Channels, createChannels, type Member } from '../../src/edge/channels.js';
+import type { Frame } from '../../src/edge/frames.js';
+import type { Wire } from '../../src/edge/wire.js';
+import type { SessionEvent } from '../../src/model/event.js';
+import type { Grant } from '../../src/model/grant.js';
+import { createEdgeStage, type EdgeStage, type FakeWire, type Told } from '../support/edge-stage.js';
+
+/**
+ * What a delivery costs, counted and not timed: what is done once a delivery, once a group, once an event. Whoever makes
+ * one of these numbers grow with the number of subscribers has made the relay slower, whatever a clock says.
+ */
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+interface Calls {
+  send: number;
+  cork: number;
+  buffered: number;
+  bytes: number;
+}
+
+/** A subscriber whose wire counts what it is asked, and takes everything at once. */
+async function follow(stage: EdgeStage, channel: string, calls: Calls): Promise<FakeWire> {
+  const wire = stage.connect(Number.MAX_SAFE_INTEGER, () => {});
+  wire.handlers?.message(
+    JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'subscribe', params: { channels: [channel], snapshot: false } }),
+    100,
+  );
+  await stage.settle();
+  const counting: Pick<Wire, 'send' | 'cork' | 'buffered'> = {
+    send(message) {
+      calls.send++;
+      if (typeof message !== 'string') calls.bytes++;
+      return 'sent';
+    },
+    cork(task) {
+      calls.cork++;
+      task();
+    },
+    buffered() {
+      calls.buffered++;
+      return 0;
+    },
+  };
+  Object.assign(wire, counting);
+  return wire;
+}
+
+function updates(count: number, subject: string): readonly Told[] {
+  return Array.from({ length: count }, () => ({ subject, type: 'session.updated' }));
+}
+
+interface Counted extends Calls {
+  readonly rendered: number;
+  readonly stringified: number;
+  readonly encoded: number;
+  readonly measured: number;
+}
+
+/** `groups` channels that match every event and as many that match none, each with `members` subscribers. */
+async function count(world: {
+  readonly groups: number;
+  readonly members: number;
+  readonly turns: number;
+  readonly eventsOfTurn: number;
+}): Promise<Counted> {
+  const { groups, members, turns, eventsOfTurn } = world;
+  const matching = ['deribit.main.s0.>', 'deribit.main.*.session.updated', '*.main.s0.>', '*.*.s0.session.*', '>'];
+  const stage = await createEdgeStage();
+  const calls: Calls = { send: 0, cork: 0, buffered: 0, bytes: 0 };
+  for (let group = 0; group < groups; group++) {
+    for (let member = 0; member < members; member++) {
+      await follow(stage, matching[group] ?? '', calls);
+      await follow(stage, `deribit.main.elsewhere${group}.>`, calls);
+    }
+  }
+  const turn = (): void => {
+    stage.append(updates(eventsOfTurn, 'deribit.main.s0'));
+    stage.publish();
+  };
+  // The first delivery finds out that nothing waits.
+  turn();
+  Object.assign(calls, { send: 0, cork: 0, buffered: 0, bytes: 0 });
+  const before = stage.replay.channels.rendered;
+  for (let n = 0; n < turns; n++) stage.append(updates(eventsOfTurn, 'deribit.main.s0'));
+  const stringify = vi.spyOn(JSON, 'stringify');
+  const from = vi.spyOn(Buffer, 'from');
+  const byteLength = vi.spyOn(Buffer, 'byteLength');
+  const events = stage.told.slice(-turns * eventsOfTurn);
+  for (let at = 0; at < events.length; at += eventsOfTurn)
+    stage.replay.channels.publish({ events: events.slice(at, at + eventsOfTurn), pulses: [] });
+  const counted = {
+    ...calls,
+    rendered: stage.replay.channels.rendered - before,
+    stringified: stringify.mock.calls.length,
+    encoded: from.mock.calls.length,
+    measured: byteLength.mock.calls.length,
+  };
+  vi.restoreAllMocks();
+  return counted;
+}
+
+test.each([
+  { groups: 1, members: 2 },
+  { groups: 1, members: 200 },
+  { groups: 5, members: 2 },
+  { groups: 5, members: 40 },
+])('an event alone, $groups groups of $members: a send a delivery, a frame a group, JSON once', async (size) => {
+  const { groups, members } = size;
+  const turns = 20;
+  expect(await count({ ...size, turns, eventsOfTurn: 1 })).toEqual({
+    send: groups * members * turns,
+    // As bytes: no socket encodes a text anew.
+    bytes: groups * members * turns,
+    cork: 0,
+    buffered: 0,
+    rendered: groups * turns,
+    stringified: turns,
+    encoded: groups * turns,
+    measured: 0,
+  });
+});
+
+test.each([
+  { groups: 1, members: 2 },
+  { groups: 1, members: 200 },
+  { groups: 5, members: 40 },
+])('a burst, $groups groups of $members: one cork a subscriber, and two questions what waits', async (size) => {
+  const { groups, members } = size;
+  const [turns, eventsOfTurn] = [3, 32];
+  const events = turns * eventsOfTurn;
+  expect(await count({ ...size, turns, eventsOfTurn })).toEqual({
+    send: groups * members * events,
+    bytes: groups * members * events,
+    cork: groups * members * turns,
+    buffered: groups * members * turns * 2,
+    rendered: groups * events,
+    stringified: events,
+    encoded: groups * events,
+    measured: 0,
+  });
+});
+
+test('a subscriber that is alone in its group gets the text: nothing is encoded beforehand for one', async () => {
+  const turns = 20;
+  expect(await count({ groups: 3, members: 1, turns, eventsOfTurn: 1 })).toEqual({
+    send: 3 * turns,
+    bytes: 0,
+    cork: 0,
+    buffered: 0,
+    rendered: 3 * turns,
+    stringified: turns,
+    encoded: 0,
+    measured: 3 * turns,
+  });
+});
+
+function event(offset: number, session = 's0'): SessionEvent {
+  return {
+    id: `7-${offset}`,
+    key: `k${offset}`,
+    source: '/deribit/main',
+    subject: `deribit.main.${session}`,
+    type: 'session.updated',
+    time: '2026-11-23T08:00:00.000Z',
+    data: { changed: { n: offset } },
+  };
+}
+
+function join(channels: Channels, channel: string, fields: Grant['fields'], members: number): (readonly Frame[])[] {
+  const got: (readonly Frame[])[] = [];
+  const group = channels.acquire(channel, fields, false);
+  for (let index = 0; index < members; index++) {
+    const member: Member = { deliver: (frames) => void got.push(frames), pulse: () => {} };
+    channels.join(group, member);
+  }
+  return got;
+}
+
+test('every member of a group is handed the very same frames: a delivery allocates nothing', () => {
+  const channels = createChannels('7-0');
+  const got = join(channels, '>', 'full', 500);
+  channels.publish({ events: [event(1), event(2)], pulses: [] });
+  expect(got).toHaveLength(500);
+  expect(new Set(got).size).toBe(1);
+});
+
+test('JSON is made once for each kind of grant, however many groups there are of it', () => {
+  const channels = createChannels('7-0');
+  for (const channel of ['>', 'deribit.>', '*.main.>', 'deribit.main.s0.>']) {
+    for (const fields of ['full', 'redacted'] as const) join(channels, channel, fields, 3);
+  }
+  const stringify = vi.spyOn(JSON, 'stringify');
+  channels.publish({ events: [event(1)], pulses: [] });
+  expect(stringify).toHaveBeenCalledTimes(2);
+});
+
+test('of 10,000 groups an event costs those that match it, and no look at the others', () => {
+  const channels = createChannels('7-0');
+  const heard = Array.from({ length: 10_000 }, (_, index) => join(channels, `deribit.main.s${index}.>`, 'full', 1));
+  const everything = join(channels, '>', 'full', 1);
+  for (let offset = 1; offset <= 100; offset++)
+    channels.publish({ events: [event(offset, `s${offset}`)], pulses: [] });
+  expect(channels.rendered).toBe(200);
+  expect(heard.reduce((sum, got) => sum + got.length, 0)).toBe(100);
+  expect(everything).toHaveLength(100);
+});
