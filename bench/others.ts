@@ -1,5 +1,6 @@
 import { DERIBIT_CHANNEL } from './support/channel.js';
 import { FAN_OUT_HEAD, fanOutRows } from './support/fan-out.js';
+import { EXTERNALS, programOf } from './support/servers/external.js';
 import { type Question, withStands } from './support/question.js';
 import { openStand } from './support/stand.js';
 
@@ -16,14 +17,24 @@ export const others: Question = {
   asks: 'The same fan-out through other servers: what do they make of it?',
   async run({ quick }) {
     const rows: (readonly string[])[] = [];
+    const here = EXTERNALS.filter((name) => programOf(name) !== undefined);
+    const missing = EXTERNALS.filter((name) => !here.includes(name));
+    const contestants = [
+      ...CONTESTANTS,
+      ...here.map((name) => () => openStand({ name, terms: { kind: name, channel: DERIBIT_CHANNEL } })),
+    ];
     for (const connections of quick ? [5] : [1_000]) {
       const terms = quick ? { rounds: 1, forMs: 30 } : { rounds: 5, forMs: 400 };
       rows.push(
-        ...(await withStands(CONTESTANTS, (stands) =>
+        ...(await withStands(contestants, (stands) =>
           fanOutRows(stands, { connections, ...terms, baseline: BASELINE }),
         )),
       );
     }
-    return { head: FAN_OUT_HEAD, rows, notes: ['They keep nothing, check nobody and cannot say what was missed.'] };
+    return { head: FAN_OUT_HEAD, rows, notes: [
+        'All but the relay keep nothing, check nobody and cannot say what was missed. nchan is one nginx process without a master, NATS may use what its core has.',
+        ...(missing.length === 0 ? [] : [`Left out, because they are not installed: ${missing.join(', ')}.`]),
+      ],
+    };
   },
 };

@@ -36,7 +36,7 @@ export interface Stand {
   readonly ready: z.output<typeof serverReady>;
   /** Connects subscribers; resolves when every one is subscribed. */
   gather(
-    options: Partial<Extract<LoadInput, { readonly ask: 'gather' }>> & { readonly connections: number },
+    options: Partial<Gather> & { readonly connections: number },
   ): Promise<z.output<typeof gatherAnswer>>;
   window(options: { readonly burst: number; readonly most: number; readonly forMs: number }): Promise<Measured>;
   rate(options: {
@@ -52,6 +52,8 @@ export interface Stand {
   cpuUs(): Promise<number>;
   end(): Promise<void>;
 }
+
+type Gather = Extract<LoadInput, { readonly ask: 'gather' }>;
 
 export type Measured = WindowAnswer & { readonly serverUs: number };
 
@@ -96,13 +98,7 @@ export async function openStand({ name, terms, venue = false, nodeOptions = [] }
     gather: (options) =>
       load.ask(gatherAnswer, {
         ask: 'gather',
-        ...(terms.kind === 'relay'
-          ? {
-              dialect: 'relay',
-              trigger: venue ? 'venue' : 'spout',
-              ...(terms.auth === 'none' ? {} : { token: BENCH_TOKEN }),
-            }
-          : { dialect: terms.kind === 'socket.io' ? 'socket.io' : 'plain', trigger: 'websocket' }),
+        ...speechOf(terms, venue),
         port: ready.port,
         triggerPort: ready.triggerPort,
         cursor: ready.cursor,
@@ -133,4 +129,24 @@ export async function openStand({ name, terms, venue = false, nodeOptions = [] }
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** How a contestant is spoken to, and told of events. */
+function speechOf(terms: ServerTerms, venue: boolean): Pick<Gather, 'dialect' | 'trigger' | 'token'> {
+  switch (terms.kind) {
+    case 'relay': {
+      const token = terms.auth === 'none' ? {} : { token: BENCH_TOKEN };
+      return { dialect: 'relay', trigger: venue ? 'venue' : 'spout', ...token };
+    }
+    case 'nats-server':
+      return { dialect: 'nats', trigger: 'nats' };
+    case 'mosquitto':
+      return { dialect: 'mqtt', trigger: 'mqtt' };
+    case 'nchan':
+      return { dialect: 'plain', trigger: 'http' };
+    case 'socket.io':
+      return { dialect: 'socket.io', trigger: 'websocket' };
+    default:
+      return { dialect: 'plain', trigger: 'websocket' };
+  }
 }

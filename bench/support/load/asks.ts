@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { DIALECTS } from './dialect.js';
 
 /** What a load generator is asked. */
 export const loadAsk = z.discriminatedUnion('ask', [
@@ -6,7 +7,7 @@ export const loadAsk = z.discriminatedUnion('ask', [
   z.strictObject({ ask: z.literal('venue') }),
   z.strictObject({
     ask: z.literal('gather'),
-    dialect: z.enum(['relay', 'plain', 'socket.io']),
+    dialect: z.enum(DIALECTS),
     port: z.number(),
     connections: z.number().int().min(1),
     /** Connection n subscribes to channel n modulo their number; so many connections get one event. */
@@ -16,7 +17,7 @@ export const loadAsk = z.discriminatedUnion('ask', [
     since: z.string().optional(),
     atOnce: z.number().int().min(1).default(200),
     until: z.enum(['connected', 'subscribed', 'caught_up']).default('subscribed'),
-    trigger: z.enum(['venue', 'websocket', 'spout', 'none']),
+    trigger: z.enum(['venue', 'websocket', 'spout', 'nats', 'mqtt', 'http']),
     triggerPort: z.number(),
     /** Sessions that a spout's events happen to, in turn. */
     sessions: z.number().int().min(1).default(1),

@@ -3,7 +3,6 @@ import type { Framing } from './framing.js';
 
 /** What a contestant's subscribers speak. */
 export const DIALECTS = ['relay', 'plain', 'socket.io', 'nats', 'mqtt'] as const;
-export type DialectName = (typeof DIALECTS)[number];
 
 /** One subscriber's side of a protocol, over bytes. */
 export interface Dialect {

@@ -4,6 +4,7 @@
  */
 import { answerOverIpc } from '../ipc.js';
 import { type LoadAsk, loadAsk } from './asks.js';
+import { httpTrigger, mqttDialect, mqttTrigger, natsDialect, natsTrigger } from './brokers.js';
 import { type Crowd, gatherCrowd } from './crowd.js';
 import { type BenchVenue, startBenchVenue } from './deribit.js';
 import { type Dialect, headBytesOf } from './dialect.js';
@@ -81,7 +82,7 @@ async function gather(asked: Gather): Promise<{ readonly tookMs: number; readonl
     tally,
     atOnce,
     until,
-    dialectOf: (index) => dialectOf(asked, channelOf(index)),
+    dialectOf: (index) => dialectOf(asked, channelOf(index), index),
     headBytesOf: (index) => heads[index % heads.length] ?? 0,
   });
   const tookMs = performance.now() - at;
@@ -90,7 +91,7 @@ async function gather(asked: Gather): Promise<{ readonly tookMs: number; readonl
   return { tookMs, cpuUs: user + system };
 }
 
-function dialectOf({ dialect, port, token, since, until }: Gather, channel: string): Dialect {
+function dialectOf({ dialect, port, token, since, until }: Gather, channel: string, index: number): Dialect {
   switch (dialect) {
     case 'relay':
       return relayDialect({ port, channel, token, since, isIdle: until === 'connected' });
@@ -98,10 +99,15 @@ function dialectOf({ dialect, port, token, since, until }: Gather, channel: stri
       return plainDialect({ port, path: '/events' });
     case 'socket.io':
       return socketIoDialect({ port });
+    case 'nats':
+      return natsDialect();
+    case 'mqtt':
+      return mqttDialect(index);
   }
 }
 
-async function triggerOf({ trigger, triggerPort, sessions }: Gather): Promise<Trigger> {
+async function triggerOf({ trigger, triggerPort, sessions, channels }: Gather): Promise<Trigger> {
+  const [channel = ''] = channels;
   switch (trigger) {
     case 'venue':
       if (venue === undefined) throw new Error('there is no venue');
@@ -110,8 +116,12 @@ async function triggerOf({ trigger, triggerPort, sessions }: Gather): Promise<Tr
       return webSocketTrigger(triggerPort, '/feed');
     case 'spout':
       return spoutTrigger(triggerPort, sessions);
-    case 'none':
-      return { fire: () => {} };
+    case 'nats':
+      return natsTrigger(triggerPort, channel);
+    case 'mqtt':
+      return mqttTrigger(triggerPort, channel);
+    case 'http':
+      return httpTrigger(triggerPort, '/publish', channel);
   }
 }
 

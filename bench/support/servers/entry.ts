@@ -3,6 +3,7 @@
  * IPC, and dies with whoever started it.
  */
 import { answerOverIpc } from '../ipc.js';
+import { startExternal } from './external.js';
 import { type ServerAsk, serverAsk, serverTerms } from './options.js';
 import { profile } from './profile.js';
 import { startRawUws } from './raw-uws.js';
@@ -23,10 +24,12 @@ function start(): Promise<BenchServer> {
       return startBenchRelay(terms);
     case 'uws-publish':
       return startRawUws('publish', terms.channel);
-    case 'uws-bare':
-      return startRawUws('bare', terms.channel);
     case 'uws-send':
       return startRawUws('send', terms.channel);
+    case 'nats-server':
+    case 'mosquitto':
+    case 'nchan':
+      return startExternal(terms.kind, terms.channel);
     case 'ws':
       return startRawWs(terms.channel);
     case 'socket.io':
@@ -44,7 +47,7 @@ async function answer(asked: ServerAsk): Promise<unknown> {
       return {};
     case 'cpu': {
       const { user, system } = process.cpuUsage();
-      return { us: user + system };
+      return { us: server.cpuUs?.() ?? user + system };
     }
     case 'memory': {
       for (let round = 0; round < 3; round++) {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { json } from '../../../src/model/json.js';
+import { EXTERNALS } from './external.js';
 
 /** The key that subscribers of a relay with `auth: keys` come with: good for nothing else. */
 export const BENCH_TOKEN = 'bench-key';
@@ -22,7 +23,7 @@ export type RelayTerms = z.output<typeof relayTerms>;
 /** What `server-entry.ts` is told. */
 export const serverTerms = z.discriminatedUnion('kind', [
   relayTerms,
-  z.strictObject({ kind: z.enum(['uws-publish', 'uws-send', 'uws-bare', 'ws', 'socket.io']), channel: z.string() }),
+  z.strictObject({ kind: z.enum(['uws-publish', 'uws-send', 'ws', 'socket.io', ...EXTERNALS]), channel: z.string() }),
 ]);
 export type ServerTerms = z.input<typeof serverTerms>;
 

@@ -5,7 +5,7 @@ import type { BenchServer } from './server.js';
 const TOPIC = 'events';
 
 /** uWebSockets.js and nothing else: by its own `publish`, or by one corked `send` for each subscriber. */
-export async function startRawUws(how: 'publish' | 'send' | 'bare', channel: string): Promise<BenchServer> {
+export async function startRawUws(how: 'publish' | 'send', channel: string): Promise<BenchServer> {
   const uws = await import('uWebSockets.js');
   const frames = createFrameSource(channel);
   const members = new Set<WebSocket<unknown>>();
@@ -25,7 +25,6 @@ export async function startRawUws(how: 'publish' | 'send' | 'bare', channel: str
       const frame = frames.next();
       deliveries += members.size;
       if (how === 'publish') app.publish(TOPIC, frame, false);
-      else if (how === 'bare') for (const socket of members) socket.send(frame, false);
       else for (const socket of members) socket.cork(() => socket.send(frame, false));
     },
   });

@@ -9,6 +9,8 @@ export interface BenchServer {
   prepare(events: number): void;
   /** What it counts of itself. */
   counts(): Readonly<Record<string, number>>;
+  /** Its CPU time, µs, where it is not this process's. */
+  cpuUs?(): number;
   /** More bytes in each event, where it can. */
   pad?(bytes: number): void;
 }
