@@ -39,7 +39,7 @@ async function compare(
   connections: number,
   quick: boolean,
 ): Promise<readonly (readonly string[])[]> {
-  const [rounds, forMs] = quick ? [1, 50] : [5, 500];
+  const [rounds, forMs] = quick ? [1, 50] : [5, 350];
   for (const stand of stands) await stand.gather({ connections });
   const window = { burst: 1, most: 100_000, forMs };
   await interleave(stands, 1, (stand) => stand.window(window));

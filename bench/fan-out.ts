@@ -19,7 +19,7 @@ export const fanOut: Question = {
     const sizes = quick ? [1, 20] : [1, 10, 100, 1_000, 10_000];
     const rows: (readonly string[])[] = [];
     for (const connections of sizes) {
-      const terms = quick ? { rounds: 1, forMs: 30 } : { rounds: 5, forMs: connections >= 10_000 ? 900 : 400 };
+      const terms = quick ? { rounds: 1, forMs: 30 } : { rounds: 5, forMs: connections >= 10_000 ? 700 : 250 };
       rows.push(
         ...(await withStands(CONTESTANTS, (stands) =>
           fanOutRows(stands, { connections, ...terms, baseline: BASELINE }),

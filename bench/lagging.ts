@@ -15,7 +15,7 @@ export const lagging: Question = {
   name: 'lagging',
   asks: 'A tenth of the subscribers lags: what do the others notice of it?',
   async run({ quick }) {
-    const [connections, perSecond, forMs, rounds] = quick ? [20, 100, 200, 1] : [1_000, 200, 3_000, 4];
+    const [connections, perSecond, forMs, rounds] = quick ? [20, 100, 200, 1] : [1_000, 200, 3_000, 3];
     const stand = await openStand({ name: 'relay', terms: { kind: 'relay', sessions: 1, metrics: false } });
     try {
       const all = { connections, channels: ['deribit.load.s0.session.updated'] };

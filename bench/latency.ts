@@ -12,8 +12,8 @@ const CONTESTANTS = [
 ];
 /** Rates that one core of a server is idle at, and one that it is not. */
 const CASES = [
-  { connections: 10, rates: [100, 1_000, 4_000] },
-  { connections: 1_000, rates: [10, 50] },
+  { connections: 10, rates: [1_000, 4_000] },
+  { connections: 1_000, rates: [50] },
   { connections: 10_000, rates: [100] },
 ];
 const QUICK_CASES = [{ connections: 5, rates: [200] }];
@@ -57,7 +57,7 @@ async function atRates(
   rates: readonly number[],
   quick: boolean,
 ): Promise<readonly (readonly string[])[]> {
-  const [rounds, forMs] = quick ? [1, 100] : [3, 2_000];
+  const [rounds, forMs] = quick ? [1, 100] : [3, 1_200];
   const rows: (readonly string[])[] = [];
   for (const stand of stands) await stand.gather({ connections });
   for (const perSecond of rates) {

@@ -1,7 +1,7 @@
 import { DERIBIT_CHANNEL } from './support/channel.js';
 import { FAN_OUT_HEAD, fanOutRows } from './support/fan-out.js';
-import { EXTERNALS, programOf } from './support/servers/external.js';
 import { type Question, withStands } from './support/question.js';
+import { EXTERNALS, programOf } from './support/servers/external.js';
 import { openStand } from './support/stand.js';
 
 const BASELINE = 'uWebSockets.js publish';
@@ -24,14 +24,17 @@ export const others: Question = {
       ...here.map((name) => () => openStand({ name, terms: { kind: name, channel: DERIBIT_CHANNEL } })),
     ];
     for (const connections of quick ? [5] : [1_000]) {
-      const terms = quick ? { rounds: 1, forMs: 30 } : { rounds: 5, forMs: 400 };
+      const terms = quick ? { rounds: 1, forMs: 30 } : { rounds: 5, forMs: 250 };
       rows.push(
         ...(await withStands(contestants, (stands) =>
           fanOutRows(stands, { connections, ...terms, baseline: BASELINE }),
         )),
       );
     }
-    return { head: FAN_OUT_HEAD, rows, notes: [
+    return {
+      head: FAN_OUT_HEAD,
+      rows,
+      notes: [
         'All but the relay keep nothing, check nobody and cannot say what was missed. nchan is one nginx process without a master, NATS may use what its core has.',
         ...(missing.length === 0 ? [] : [`Left out, because they are not installed: ${missing.join(', ')}.`]),
       ],

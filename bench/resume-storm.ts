@@ -16,7 +16,7 @@ export const resumeStorm: Question = {
           { connections: 10_000, missed: 0 },
           { connections: 10_000, missed: 100 },
         ];
-    const rounds = quick ? 1 : 3;
+    const rounds = quick ? 1 : 2;
     const rows: (readonly string[])[] = [];
     for (const one of cases) {
       for (const transport of ['uws', 'ws'] as const) {

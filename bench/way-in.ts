@@ -11,7 +11,7 @@ export const wayIn: Question = {
   asks: 'What does each step of a venue’s frame cost, on its way from the socket to the edge?',
   async run({ quick }) {
     const folder = mkdtempSync(join(tmpdir(), 'session-relay-bench-'));
-    const argument = { ...(quick ? { events: 100, rounds: 1 } : { events: 2_000, rounds: 7 }), folder };
+    const argument = { ...(quick ? { events: 100, rounds: 1 } : { events: 1_000, rounds: 5 }), folder };
     try {
       const process = await startProcess({ entry: './way-in-entry.js', argument, core: 'server' });
       await process.end();

@@ -35,9 +35,7 @@ export interface Stand {
   readonly server: BenchProcess;
   readonly ready: z.output<typeof serverReady>;
   /** Connects subscribers; resolves when every one is subscribed. */
-  gather(
-    options: Partial<Gather> & { readonly connections: number },
-  ): Promise<z.output<typeof gatherAnswer>>;
+  gather(options: Partial<Gather> & { readonly connections: number }): Promise<z.output<typeof gatherAnswer>>;
   window(options: { readonly burst: number; readonly most: number; readonly forMs: number }): Promise<Measured>;
   rate(options: {
     readonly perSecond: number;

@@ -65,7 +65,9 @@ test('a frame that is missing, comes twice, or comes out of its turn is a fault'
 test('bytes that are no frame of an event are a fault, and are not counted', () => {
   const { tally, cutter, chain } = receiver();
   chain.begin('7-0');
-  const garbage = serverFrame(Buffer.from('{"jsonrpc":"2.0","method":"subscription","params":{"channel":"elsewhere"}}'));
+  const garbage = serverFrame(
+    Buffer.from('{"jsonrpc":"2.0","method":"subscription","params":{"channel":"elsewhere"}}'),
+  );
   cutter.feed(garbage, 0, garbage.length);
   expect(tally.deliveries).toBe(0);
   expect(tally.faults).toBeGreaterThan(0);

@@ -202,8 +202,7 @@ test('of 10,000 groups an event costs those that match it, and no look at the ot
   const channels = createChannels('7-0');
   const heard = Array.from({ length: 10_000 }, (_, index) => join(channels, `deribit.main.s${index}.>`, 'full', 1));
   const everything = join(channels, '>', 'full', 1);
-  for (let offset = 1; offset <= 100; offset++)
-    channels.publish({ events: [event(offset, `s${offset}`)], pulses: [] });
+  for (let offset = 1; offset <= 100; offset++) channels.publish({ events: [event(offset, `s${offset}`)], pulses: [] });
   expect(channels.rendered).toBe(200);
   expect(heard.reduce((sum, got) => sum + got.length, 0)).toBe(100);
   expect(everything).toHaveLength(100);

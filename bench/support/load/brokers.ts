@@ -92,7 +92,10 @@ const mqttFraming: Framing = {
 export function mqttDialect(index: number): Dialect {
   return {
     framing: mqttFraming,
-    hello: Buffer.concat([mqttConnect(`s${index}`), mqttPacket(MQTT.subscribe, [0, 1, 0, TOPIC.length, ...Buffer.from(TOPIC), 0])]),
+    hello: Buffer.concat([
+      mqttConnect(`s${index}`),
+      mqttPacket(MQTT.subscribe, [0, 1, 0, TOPIC.length, ...Buffer.from(TOPIC), 0]),
+    ]),
     upgrades: false,
     isOpenSubscribed: false,
     tailBytes: 0,

@@ -4,6 +4,7 @@ import { createLocalBus } from '../../../src/bus/local.js';
 import { type AuthOptions, createAuthenticator } from '../../../src/edge/auth.js';
 import { createEdge } from '../../../src/edge/edge.js';
 import { DEFAULT_LIMITS, type Limits } from '../../../src/edge/limits.js';
+import { liveAuthenticator } from '../../../src/edge/live-auth.js';
 import { SOCKET_PATH } from '../../../src/http/routes.js';
 import { createHub, type Hub } from '../../../src/hub/hub.js';
 import type { Journal } from '../../../src/hub/journal/journal.js';
@@ -69,7 +70,7 @@ async function whole({ venues, journal, auth, terms }: Parts): Promise<Started> 
 async function withoutMetrics({ venues, journal, auth, terms }: Parts): Promise<Started> {
   const [clock, random, log] = [systemClock, Math.random, silentLog];
   const limits: Limits = { ...DEFAULT_LIMITS, ...LIMITS };
-  const authenticator = await createAuthenticator(auth, clock);
+  const authenticator = liveAuthenticator(await createAuthenticator(auth, clock));
   const transport = await chooseTransport(log, terms.transport);
   const hub = createHub({ venues, journal, clock, random, log, node: hostname() });
   await hub.start();
