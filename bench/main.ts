@@ -28,7 +28,7 @@ async function answer({ name, asks, run }: Question): Promise<void> {
     if (rows.some((row) => row.some((cell) => cell.startsWith('void')))) failed.push(`${name}: a run is void`);
   } catch (thrown) {
     failed.push(`${name}: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}`);
-    say('It could not be answered.');
+    say(`It could not be answered: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
   }
   say(`\n(${Math.round((performance.now() - startedAt) / 1_000)} s)\n`);
 }

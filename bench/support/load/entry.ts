@@ -20,6 +20,8 @@ let ground: Ground | undefined;
 let tally: Tally = createTally();
 let trickling: NodeJS.Timeout | undefined;
 
+// Before the process ends with its channel: sockets that are reset leave no port waiting.
+process.on('disconnect', () => ground?.crowd.close());
 answerOverIpc(loadAsk, answer);
 process.send?.({ ready: true });
 
