@@ -112,9 +112,19 @@ export function createTapes({ lru, journal }: { readonly lru: Lru; readonly jour
     return frames;
   };
 
+  /** The page as it is known, unless the journal has dropped what would join it to what was read of it: a new one then. */
+  const joining = (tape: OwnTape, key: string, after: number): Page => {
+    const known = tape.pages.get(key);
+    if (known !== undefined && after <= known.upTo) return known;
+    if (known !== undefined) {
+      lru.release(known);
+      known.drop();
+    }
+    return newPage(tape, key, after);
+  };
   /** Brings a page to where the journal's is; each event of it is rendered once. */
   const complete = (tape: OwnTape, key: string, { entries, after, upTo }: JournalPage): Page => {
-    const page = tape.pages.get(key) ?? newPage(tape, key, after);
+    const page = joining(tape, key, after);
     if (after < page.after) {
       const behind = page.frames;
       page.frames = [];

@@ -4,6 +4,12 @@ import { closeReason } from './refusal.js';
 
 /** How long a peer may take to read what is queued before its close frame; then the socket is dropped. */
 const CLOSE_GRACE_MS = 30_000;
+/**
+ * A socket that something waits in, and that has told of no drain for so long, is written to once more. uWebSockets.js
+ * was seen (20.0.8 on Linux, both cores busy) to keep tens of KiB back for good while the peer had read all before:
+ * the event that the socket is writable never came. Whoever waits for room would wait for the next heartbeat.
+ */
+const PROD_AFTER_MS = 200;
 const SENT = 1;
 const QUEUED = 0;
 
@@ -32,11 +38,29 @@ export function createUwsWire(
    */
   let mayWait = true;
 
+  const isClosed = (): boolean => state === 'closed';
+  let prodding: NodeJS.Timeout | undefined;
+  let hasDrained = false;
+
   const waiting = (): number => {
     if (!mayWait) return 0;
     const bytes = socket.getBufferedAmount();
     mayWait = bytes > 0;
+    if (mayWait && prodding === undefined) {
+      hasDrained = false;
+      prodding = setTimeout(prod, PROD_AFTER_MS);
+      prodding.unref();
+    }
     return bytes;
+  };
+  const prod = (): void => {
+    prodding = undefined;
+    if (isClosed()) return;
+    const before = socket.getBufferedAmount();
+    // An empty cork writes what is kept back, and nothing else.
+    if (before > 0 && !hasDrained) socket.cork(() => undefined);
+    mayWait = true;
+    if (!isClosed() && waiting() < before) drained();
   };
   const finish = (code: number, reason: string): void => {
     if (state !== 'closed') socket.end(code, reason);
@@ -45,6 +69,14 @@ export function createUwsWire(
     if (state === 'closed') return;
     state = 'closing';
     socket.close();
+  };
+
+  const drained = (): void => {
+    mayWait = true;
+    if (state === 'open') handlers?.drained();
+    else if (farewell !== undefined && state === 'closing' && socket.getBufferedAmount() === 0)
+      finish(farewell.code, farewell.reason);
+    mayWait = true;
   };
 
   return {
@@ -80,7 +112,8 @@ export function createUwsWire(
       if (state !== 'open') return;
       state = 'closing';
       const text = closeReason(reason);
-      if (socket.getBufferedAmount() === 0) return finish(code, text);
+      mayWait = true;
+      if (waiting() === 0) return finish(code, text);
       // Behind what is queued: above its limit uWebSockets.js would drop the close frame and cut the queue off.
       farewell = { code, reason: text };
       grace = setTimeout(terminate, CLOSE_GRACE_MS);
@@ -98,16 +131,14 @@ export function createUwsWire(
       mayWait = true;
     },
     drained() {
-      mayWait = true;
-      if (state === 'open') handlers?.drained();
-      else if (farewell !== undefined && state === 'closing' && socket.getBufferedAmount() === 0)
-        finish(farewell.code, farewell.reason);
-      mayWait = true;
+      hasDrained = true;
+      drained();
     },
     ended(code, reason) {
       if (state === 'closed') return;
       state = 'closed';
       clearTimeout(grace);
+      clearTimeout(prodding);
       if (handlers === undefined) end = { code, reason };
       else handlers.closed(code, reason);
     },
