@@ -69,7 +69,8 @@ function createClient(events: () => readonly SessionEvent[]) {
         const withStates = hasSnapshot(channel) && (request.snapshot || !recovered);
         current.set(channel, {
           channel,
-          from: recovered ? (since ?? cursor) : cursor,
+          // Nobody is owed what it says that it has, also where that is ahead of the stream and cannot be resumed from.
+          from: recovered || compareCursors(since ?? cursor, cursor) > 0 ? (since ?? cursor) : cursor,
           expected: recovered ? (since ?? cursor) : undefined,
           phase: recovered ? (since !== undefined ? 'replay' : withStates ? 'snapshot' : 'live') : 'gap',
           got: new Set(),
