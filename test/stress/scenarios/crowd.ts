@@ -105,12 +105,16 @@ export const crowd: Scenario = {
       // A slow subscriber delays nobody: the others come up to the head while it still stalls.
       await relay.rate(0);
       await readRemembered(relay, record);
+      const behind = (): readonly string[] =>
+        others.flatMap(({ name, trails }) =>
+          [...trails.values()]
+            .filter((one) => !hasCaughtUp(one, record.sequence(one.channel)))
+            .map((one) => `${name} on ${one.channel} at ${one.cursors.at(one.cursors.length - 1)}`),
+        );
       await stage.until(
-        () =>
-          others.every(({ trails }) =>
-            [...trails.values()].every((one) => hasCaughtUp(one, record.sequence(one.channel))),
-          ),
-        'who reads is at the head while others stall',
+        () => behind().length === 0,
+        () => `who reads is at the head while others stall, not ${behind().slice(0, 5).join(', ')}`,
+        LEVEL_MS,
       );
       for (const one of stallers) one.resume();
       await relay.rate(RATE);
