@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import type { Bus } from '../bus/bus.js';
 import type { Edge } from '../edge/edge.js';
+import type { Place } from '../edge/places.js';
 import { cursor, forbiddenChannel, pattern } from '../edge/queries.js';
 import { parseParams } from '../edge/request.js';
-import type { Place } from '../edge/spectators.js';
 import { allowsChannel, type Grant } from '../model/grant.js';
 import type { Clock } from '../net/clock.js';
 import type { Log } from '../net/log.js';
@@ -53,7 +53,8 @@ export function createStreamRoute(
         redeemed === undefined ? await grantOf(Object.fromEntries(request.headers)) : await renewed(redeemed.grant);
       const channels = [...new Set(asked.channels)];
       for (const channel of channels) if (!allowsChannel(grant, channel)) throw forbiddenChannel(channel);
-      let place: Place | undefined;
+      let place: Pick<Place, 'give'> | undefined;
+      let isEnded = false;
       const events = await createEventStream({
         bus,
         journal: edge.journal,
@@ -65,12 +66,14 @@ export function createStreamRoute(
         stallMs: edge.limits.stallMs,
         log,
         ended() {
+          isEnded = true;
           place?.give();
           redeemed?.release();
         },
       });
       try {
-        place = edge.takePlace({ remoteAddress, grant }, events);
+        place = await edge.takePlace({ remoteAddress, grant }, events);
+        if (isEnded) place.give();
       } catch (thrown) {
         events.end();
         throw thrown;
