@@ -17,7 +17,7 @@ export interface Requests {
   idle(): Promise<void>;
 }
 
-export function limitRequests(fetch: Handler, clock: Clock): Requests {
+export function limitRequests(fetch: Handler, clock: Clock, atOnce = MAX_REQUESTS_AT_ONCE): Requests {
   let underWay = 0;
   let lastEndAt = Number.NEGATIVE_INFINITY;
   let waiting: (() => void)[] = [];
@@ -32,8 +32,8 @@ export function limitRequests(fetch: Handler, clock: Clock): Requests {
   return {
     async fetch(request, peer) {
       if (isHealth(request)) return fetch(request, peer);
-      if (underWay >= MAX_REQUESTS_AT_ONCE) {
-        return problem(503, `at most ${MAX_REQUESTS_AT_ONCE} requests are answered at once`, {
+      if (underWay >= atOnce) {
+        return problem(503, `at most ${atOnce} requests are answered at once`, {
           headers: { 'retry-after': String(RETRY_AFTER_SECONDS) },
         });
       }

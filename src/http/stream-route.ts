@@ -8,7 +8,7 @@ import { allowsChannel, type Grant } from '../model/grant.js';
 import type { Clock } from '../net/clock.js';
 import type { Log } from '../net/log.js';
 import { createEventStream } from './sse.js';
-import type { Tickets } from './tickets.js';
+import type { TicketDesk } from './tickets.js';
 
 /** Patterns of one event stream. */
 const MAX_STREAM_CHANNELS = 256;
@@ -23,7 +23,7 @@ const resumeParams = z.strictObject({ 'last-event-id': cursor });
 export interface StreamRouteOptions {
   readonly bus: Bus;
   readonly edge: Edge;
-  readonly tickets: Tickets;
+  readonly tickets: TicketDesk;
   readonly clock: Clock;
   readonly log: Log;
   /** Rejects with `unauthenticated`. */
@@ -46,7 +46,7 @@ export function createStreamRoute(
     const since =
       lastEventId === '' ? asked.since : parseParams(resumeParams, { 'last-event-id': lastEventId })['last-event-id'];
     const redeemed =
-      asked.ticket === undefined ? undefined : tickets.redeem(asked.ticket, { resumes: lastEventId !== '' });
+      asked.ticket === undefined ? undefined : await tickets.redeem(asked.ticket, { resumes: lastEventId !== '' });
     let isOpen = false;
     try {
       const grant =

@@ -6,7 +6,7 @@ import { messageOf, SessionRelayError } from '../errors.js';
 import { originOf, peerAddress, portTaken } from './address.js';
 import { createBodyBudget } from './body-budget.js';
 import { FAULT, NOT_ACCEPTING } from './refusal.js';
-import type { Listening, ListenOptions, Transport, TransportHandlers } from './transport.js';
+import type { Listening, ListenOptions, Receiver, Transport, TransportHandlers } from './transport.js';
 import { type RequestHead, refuse, serve } from './uws-http.js';
 import { createUwsWire, type UwsWire } from './uws-wire.js';
 
@@ -38,6 +38,13 @@ type ListenExclusively = (
   done: (socket: us_listen_socket | false) => void,
 ) => TemplatedApp;
 
+/** The package's types leave these out. A descriptor is an address in memory: it is valid while its thread lives. */
+interface ChildApps {
+  getDescriptor(): number;
+  addChildAppDescriptor(descriptor: number): unknown;
+  removeChildAppDescriptor(descriptor: number): unknown;
+}
+
 interface SocketData {
   readonly decision: Extract<UpgradeDecision, { readonly accept: true }>;
   readonly remoteAddress: string;
@@ -45,7 +52,7 @@ interface SocketData {
 }
 
 /** uWebSockets.js. Rejects with `not_available` and the reason where its binary does not load. */
-export async function createUwsTransport(): Promise<Transport> {
+export async function createUwsTransport(): Promise<UwsTransport> {
   process.env.UWS_HTTP_MAX_HEADERS_SIZE ??= String(MAX_HEADER_BYTES);
   let uws: Uws;
   let exclusive: number;
@@ -56,18 +63,69 @@ export async function createUwsTransport(): Promise<Transport> {
     const [why] = messageOf(cause).split('\n').slice(-1);
     throw new SessionRelayError('not_available', `uWebSockets.js does not load here: ${why ?? ''}`, { cause });
   }
-  return { kind: 'uws', listen: (options, handlers) => listen(uws, exclusive, options, handlers) };
+  return {
+    kind: 'uws',
+    listen: (options, handlers) => listen(uws, exclusive, options, handlers),
+    receive: (options, handlers) => receive(uws, options, handlers),
+  };
+}
+
+export interface UwsTransport extends Transport {
+  /** Serves what another thread listens for; `host` and `port` say nothing here. */
+  receive(options: ListenOptions, handlers: TransportHandlers): Receiver;
 }
 
 async function listen(
   uws: Uws,
   exclusive: number,
-  given: ListenOptions,
+  options: ListenOptions,
   handlers: TransportHandlers,
 ): Promise<Listening> {
-  const options = { ...given, bodies: createBodyBudget() };
-  const { host, maxPayloadBytes, maxBufferedBytes } = options;
-  const app = uws.App();
+  const served = serveApp(uws, options, handlers);
+  const { app } = served;
+  const token = await listenOn(app, exclusive, options);
+  const port = uws.us_socket_local_port(token);
+  const stopAccepting = (): void => {
+    if (served.refuse()) uws.us_listen_socket_close(token);
+  };
+  return {
+    url: originOf(options.host, port),
+    port,
+    stopAccepting,
+    close() {
+      stopAccepting();
+      return served.close();
+    },
+    share: {
+      add: (descriptor) => void app.addChildAppDescriptor(descriptor),
+      remove: (descriptor) => void app.removeChildAppDescriptor(descriptor),
+    },
+  };
+}
+
+function receive(uws: Uws, options: ListenOptions, handlers: TransportHandlers): Receiver {
+  const served = serveApp(uws, options, handlers);
+  return {
+    descriptor: served.app.getDescriptor(),
+    close() {
+      served.refuse();
+      return served.close();
+    },
+  };
+}
+
+interface ServedApp {
+  readonly app: TemplatedApp & ChildApps;
+  /** Answers 503 from now on; whether that is news. */
+  refuse(): boolean;
+  /** Ends everything that is open. Idempotent. */
+  close(): Promise<void>;
+}
+
+function serveApp(uws: Uws, given: ListenOptions, handlers: TransportHandlers): ServedApp {
+  const options = { ...given, bodies: createBodyBudget(given.maxBodiesBytes) };
+  const { maxPayloadBytes, maxBufferedBytes } = options;
+  const app = uws.App() as TemplatedApp & ChildApps;
   let accepting = true;
   let lastEndAt = Number.NEGATIVE_INFINITY;
 
@@ -111,21 +169,16 @@ async function listen(
     return serve(response, head, options, handlers);
   });
 
-  const token = await listenOn(app, exclusive, options);
-  const port = uws.us_socket_local_port(token);
-  const stopAccepting = (): void => {
-    if (!accepting) return;
-    accepting = false;
-    uws.us_listen_socket_close(token);
-  };
   let closed: Promise<void> | undefined;
   return {
-    url: originOf(host, port),
-    port,
-    stopAccepting,
+    app,
+    refuse() {
+      const isNews = accepting;
+      accepting = false;
+      return isNews;
+    },
     close() {
       closed ??= (async () => {
-        stopAccepting();
         const lingerMs = lastEndAt + LINGER_MS - performance.now();
         if (lingerMs > 0) await new Promise<void>((resolve) => setTimeout(resolve, lingerMs));
         app.close();
