@@ -48,7 +48,8 @@ interface ChildApps {
 interface SocketData {
   readonly decision: Extract<UpgradeDecision, { readonly accept: true }>;
   readonly remoteAddress: string;
-  wire?: UwsWire;
+  /** Of its own, because a socket's data is a copy of what it was upgraded with. */
+  readonly held: { wire?: UwsWire };
 }
 
 /** uWebSockets.js. Rejects with `not_available` and the reason where its binary does not load. */
@@ -143,20 +144,20 @@ function serveApp(uws: Uws, given: ListenOptions, handlers: TransportHandlers): 
     },
     open(socket) {
       const data = socket.getUserData();
-      data.wire = createUwsWire(socket, { ...options, remoteAddress: data.remoteAddress });
-      data.wire.attach(data.decision.open(data.wire));
+      // No more than that: see `upgrade`.
+      data.held.wire = createUwsWire(socket, { ...options, remoteAddress: data.remoteAddress });
     },
     message(socket, bytes, isBinary) {
-      const { wire } = socket.getUserData();
+      const { wire } = socket.getUserData().held;
       if (bytes.byteLength > maxPayloadBytes) wire?.close(1009, `a message has at most ${maxPayloadBytes} bytes`);
       else wire?.received(isBinary ? undefined : Buffer.from(bytes).toString('utf8'), bytes.byteLength);
     },
     drain(socket) {
-      socket.getUserData().wire?.drained();
+      socket.getUserData().held.wire?.drained();
     },
     close(socket, code, reason) {
       lastEndAt = performance.now();
-      socket.getUserData().wire?.ended(code, Buffer.from(reason).toString('utf8'));
+      socket.getUserData().held.wire?.ended(code, Buffer.from(reason).toString('utf8'));
     },
   });
   app.any('/*', (response, request) => {
@@ -231,8 +232,14 @@ function upgrade(
         return;
       }
       if (!decision.accept) return refuse(response, { headers: {}, ...decision }, true);
-      const data: SocketData = { decision, remoteAddress };
+      const data: SocketData = { decision, remoteAddress, held: {} };
       response.cork(() => response.upgrade(data, key, decision.protocol ?? '', extensions, context));
+      // Behind the cork: at its end uWebSockets.js looks once more at what the HTTP response was, whose memory the
+      // upgrade has given back. Used for something else by then, it can say "close", and threads have closed most of
+      // their sockets by it (1006 behind `welcome`).
+      const { wire } = data.held;
+      if (wire === undefined) return decision.abandoned();
+      return wire.cork(() => wire.attach(decision.open(wire)));
     },
     () => {
       if (!gone) refuse(response, FAULT, true);
