@@ -1,19 +1,14 @@
 import { hostname } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import type { Worker } from 'node:worker_threads';
 import { createLocalBus } from './bus/local.js';
 import { type AuthOptions, createAuthenticator } from './edge/auth.js';
-import { createEdge, type Edge } from './edge/edge.js';
-import { PROBLEM_TYPE, problemBody } from './edge/errors.js';
 import { DEFAULT_LIMITS, type Limits } from './edge/limits.js';
 import { liveAuthenticator } from './edge/live-auth.js';
-import { SessionRelayError } from './errors.js';
-import { createEventLoopWatch, type EventLoopWatch } from './http/event-loop.js';
-import { startingHealth } from './http/health.js';
-import { createMetrics, type Metrics } from './http/metrics.js';
+import { ConfigError, SessionRelayError } from './errors.js';
+import { createMetrics } from './http/metrics.js';
 import { readPage } from './http/page.js';
-import { problem } from './http/problem.js';
-import { limitRequests, type Requests } from './http/requests.js';
-import { createRoutes, SOCKET_PATH } from './http/routes.js';
+import { SOCKET_PATH } from './http/routes.js';
 import { createHub, type Ending, type EndOptions, type Hub } from './hub/hub.js';
 import type { Journal } from './hub/journal/journal.js';
 import { createMemoryJournal } from './hub/journal/memory.js';
@@ -21,9 +16,13 @@ import type { Clock, Random } from './net/clock.js';
 import { type Log, silentLog } from './net/log.js';
 import { systemClock } from './net/timer.js';
 import { within } from './net/within.js';
-import { createReload, type Reload, type ReloadCounts } from './reload.js';
+import { MAX_WORKERS, workersOf } from './relay/count.js';
+import { createFront } from './relay/front.js';
+import { STARTING } from './relay/starting.js';
+import { startWorkers } from './relay/workers.js';
+import { type Changeable, createReload, type Reload, type ReloadCounts } from './reload.js';
 import { chooseTransport } from './transports/choose.js';
-import type { Listening, Transport, TransportHandlers } from './transports/transport.js';
+import type { Listening, ListenOptions, SharedPort, Transport } from './transports/transport.js';
 import type { Venue } from './venues/venue.js';
 import { VERSION } from './version.js';
 
@@ -37,7 +36,7 @@ export { createMemoryJournal } from './hub/journal/memory.js';
 export type { RelayChanges, ReloadResult } from './reload.js';
 export type { Listening, Transport } from './transports/transport.js';
 
-/** A relay put together in one process: venues → hub → bus → edge and HTTP → transport. */
+/** A relay put together in one process: venues → hub → bus → edge and HTTP → transport; the last two in several threads where asked. */
 export interface RelayOptions {
   readonly venues: readonly Venue[];
   /** Default 127.0.0.1:8080; port 0 takes a free one. */
@@ -49,6 +48,14 @@ export interface RelayOptions {
   readonly journal?: Journal;
   /** `uws` or `ws`, or a transport; default: uWebSockets.js where its binary loads. */
   readonly transport?: 'uws' | 'ws' | Transport;
+  /**
+   * Threads that serve subscribers. Default 1: everything in this one. More: each has an edge of its own, they take new
+   * connections in turn, and this thread has the hub, the venues and the port alone; `uws` only, on the machine's own
+   * clock (`config_invalid` otherwise), and `random` is not used by them. `auto`: one a processor, with `ws` 1.
+   */
+  readonly workers?: number | 'auto';
+  /** For tests: each thread that was started. @internal */
+  readonly workerStarted?: (worker: Worker) => void;
   /** `public`: `/metrics` is told to everybody; default: to loopback peers, and to others with a token. */
   readonly metrics?: { readonly public?: boolean };
   /** The folder of the built page that is served at `/`, read once at the start; default: the one in this package. */
@@ -98,8 +105,8 @@ const MAX_BODY_BYTES = 256 * 1024;
 const DRAIN_TIMEOUT_MS = 20_000;
 /** Part of the drain's time that the hub has; what is left is for subscribers, who leave meanwhile, and for the port. */
 const HUB_SHARE = 0.5;
-/** Answers that are under way at the end get this long to be given. */
-const LAST_ANSWERS_MS = 500;
+/** Threads do not end with the process as it ends by a second signal: they are told to at once, or the end is no clean one. */
+const HUB_FIRST_MS = 200;
 
 /**
  * Starts a relay: takes the port, opens the journal, rebuilds the states, connects the venues, serves. The port comes
@@ -112,62 +119,118 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const authenticator = liveAuthenticator(await createAuthenticator(auth, clock));
   const transport =
     typeof options.transport === 'object' ? options.transport : await chooseTransport(log, options.transport);
-  const page = await readPage(options.dashboard ?? DASHBOARD, log);
+  const workers = workersOf(options.workers ?? 1, transport.kind, log);
+  mustServe(workers, transport, options);
+  const dashboard = options.dashboard ?? DASHBOARD;
   const journal = options.journal ?? createMemoryJournal();
   const hub = createHub({ venues, journal, clock, random, log, node: hostname() });
   const limits: Limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const listen: ListenOptions = {
+    host: options.listen?.host ?? '127.0.0.1',
+    port: options.listen?.port ?? 8080,
+    path: SOCKET_PATH,
+    maxPayloadBytes: limits.maxPayloadBytes,
+    maxBufferedBytes: limits.maxBufferedBytes,
+    handshakeTimeoutMs: limits.handshakeTimeoutMs,
+    stallMs: limits.stallMs,
+    maxBodyBytes: MAX_BODY_BYTES,
+    trustProxy: limits.trustProxy,
+  };
+  const publicMetrics = options.metrics?.public ?? false;
+  const reloads: ReloadCounts = { applied: 0, incomplete: 0, refused: 0 };
   let serving = STARTING;
-  let listening: Listening | undefined;
-  try {
-    listening = await transport.listen(
-      {
-        host: options.listen?.host ?? '127.0.0.1',
-        port: options.listen?.port ?? 8080,
-        path: SOCKET_PATH,
-        maxPayloadBytes: limits.maxPayloadBytes,
-        maxBufferedBytes: limits.maxBufferedBytes,
-        handshakeTimeoutMs: limits.handshakeTimeoutMs,
-        stallMs: limits.stallMs,
-        maxBodyBytes: MAX_BODY_BYTES,
-        trustProxy: limits.trustProxy,
+
+  /** Everything in this thread. */
+  const serveHere = async (): Promise<Serving> => {
+    // Only now: an edge begins at the position that its hub has reached.
+    const bus = createLocalBus(hub);
+    let stopMetrics = (): void => {};
+    const front = createFront({
+      bus,
+      authenticator,
+      limits,
+      clock,
+      random,
+      log,
+      page,
+      publicMetrics,
+      transport: transport.kind,
+      metrics(edge, eventLoop) {
+        const about = { version: VERSION, transport: transport.kind };
+        const metrics = createMetrics({ bus, edge, eventLoop, clock, reloads, ...about });
+        stopMetrics = () => metrics.stop();
+        return metrics;
       },
-      { upgrade: (request) => serving.upgrade(request), fetch: (request, peer) => serving.fetch(request, peer) },
-    );
+    });
+    serving = front.handlers;
+    return {
+      limits: front.limits,
+      prepare: (rules) => front.prepare(rules),
+      drain: (how) => front.drain(how),
+      close() {
+        stopMetrics();
+        return front.close();
+      },
+    };
+  };
+  const serveInThreads = (share: SharedPort): Promise<Serving> => {
+    const { workerStarted: started } = options;
+    const parts = { bus: createLocalBus(hub), share, listen, auth, limits, publicMetrics, dashboard, reloads };
+    return startWorkers({
+      count: workers,
+      ...parts,
+      clock,
+      random,
+      log,
+      ...(started === undefined ? {} : { started }),
+    });
+  };
+
+  const page = await readPage(dashboard, log);
+  let listening: Listening | undefined;
+  let front: Serving;
+  try {
+    listening = await transport.listen(listen, {
+      upgrade: (request) => serving.upgrade(request),
+      fetch: (request, peer) => serving.fetch(request, peer),
+    });
+    const { share } = listening;
+    if (workers > 1 && share === undefined) throw cannotShare();
     await unlessAborted(hub.start(), options.signal);
+    front = workers > 1 && share !== undefined ? await serveInThreads(share) : await serveHere();
   } catch (thrown) {
     await listening?.close();
     await hub.stop({ orders: 'leave' });
     throw thrown;
   }
-  // Only now: an edge begins at the position that its hub has reached.
-  const bus = createLocalBus(hub);
-  const edge = createEdge({ bus, authenticator, limits, clock, random, log, version: VERSION });
-  const eventLoop = createEventLoopWatch(clock);
-  const about = { version: VERSION, transport: transport.kind };
-  const reloads: ReloadCounts = { applied: 0, incomplete: 0, refused: 0 };
-  const metrics = createMetrics({ bus, edge, eventLoop, clock, reloads, ...about });
-  const publicMetrics = options.metrics?.public ?? false;
-  const requests = limitRequests(
-    createRoutes({ bus, edge, authenticator, eventLoop, metrics, publicMetrics, page, clock, log, ...about }),
-    // Answers leave by real sockets, whatever the relay's own clock.
-    systemClock,
-  );
-  serving = { upgrade: (request) => edge.upgrade(request), fetch: requests.fetch };
   const drainTimeoutMs = options.drainTimeoutMs ?? DRAIN_TIMEOUT_MS;
-  const { isEnding, ...relay } = running({
-    hub,
-    edge,
-    requests,
-    eventLoop,
-    metrics,
-    listening,
-    transport,
-    drainTimeoutMs,
-  });
+  const { isEnding, ...relay } = running({ hub, front, workers, listening, transport, drainTimeoutMs });
   return {
     ...relay,
-    reload: createReload({ hub, edge, authenticator, auth, venues, clock, counts: reloads, isEnding }),
+    reload: createReload({ hub, front, auth, venues, counts: reloads, isEnding }),
   };
+}
+
+/** Whatever serves subscribers: here, or in threads. */
+interface Serving extends Changeable {
+  drain(options: { readonly timeoutMs: number }): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Throws where subscribers cannot be served by so many threads. */
+function mustServe(workers: number, { kind }: Transport, { clock }: Pick<RelayOptions, 'clock'>): void {
+  if (!Number.isInteger(workers) || workers < 1 || workers > MAX_WORKERS)
+    throw new ConfigError([{ key: 'workers', message: `a whole number from 1 to ${MAX_WORKERS}` }]);
+  if (workers === 1) return;
+  if (kind !== 'uws') throw cannotShare();
+  if (clock !== undefined && clock !== systemClock)
+    throw new ConfigError([{ key: 'workers', message: 'more than 1 runs on the clock of the machine alone' }]);
+}
+
+function cannotShare(): ConfigError {
+  return new ConfigError([
+    { key: 'workers', message: 'more than 1 needs uWebSockets.js, which hands connections to threads: use 1 here' },
+  ]);
 }
 
 /** A start that hangs must not outlive whoever wants it to end. */
@@ -181,43 +244,27 @@ function unlessAborted(task: Promise<void>, signal: AbortSignal | undefined): Pr
   });
 }
 
-/** Nothing is served before the states are rebuilt. */
-const STARTING: TransportHandlers = {
-  upgrade: () => ({
-    accept: false,
-    status: 503,
-    body: problemBody(503, 'the relay is starting'),
-    headers: { 'content-type': PROBLEM_TYPE, 'retry-after': '1' },
-  }),
-  fetch: (request) =>
-    Promise.resolve(
-      startingHealth(request, VERSION) ?? problem(503, 'the relay is starting', { headers: { 'retry-after': '1' } }),
-    ),
-};
-
 function running(parts: {
   readonly hub: Hub;
-  readonly edge: Edge;
-  readonly requests: Requests;
-  readonly eventLoop: EventLoopWatch;
-  readonly metrics: Metrics;
+  readonly front: Serving;
+  readonly workers: number;
   readonly listening: Listening;
   readonly transport: Transport;
   readonly drainTimeoutMs: number;
 }): Omit<Relay, 'reload'> & { readonly isEnding: () => boolean } {
-  const { hub, edge, requests, eventLoop, metrics, listening, transport, drainTimeoutMs } = parts;
+  const { hub, front, workers, listening, transport, drainTimeoutMs } = parts;
   let closing: Promise<Ending> | undefined;
   const close = (how: EndOptions): Promise<Ending> => {
     closing ??= (async () => {
+      const ending = hub.stop(how);
       try {
-        return await hub.stop(how);
+        if (workers === 1) return await ending;
+        await within(systemClock, HUB_FIRST_MS, ending);
       } finally {
-        edge.close();
-        eventLoop.stop();
-        metrics.stop();
-        await within(systemClock, LAST_ANSWERS_MS, requests.idle());
+        await front.close();
         await listening.close();
       }
+      return ending;
     })();
     return closing;
   };
@@ -233,7 +280,7 @@ function running(parts: {
         const how: EndOptions = { orders: 'leave', withinMs: drainTimeoutMs * HUB_SHARE };
         // Venues first, and before anything that can take long: whether orders stay is decided in this very turn.
         const left = hub.leave(how);
-        const told = edge.drain({ timeoutMs: drainTimeoutMs });
+        const told = front.drain({ timeoutMs: drainTimeoutMs });
         await Promise.all([left, told]);
         return close(how);
       })();

@@ -1,12 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
-import { type AuthOptions, createAuthenticator } from './edge/auth.js';
-import type { Edge, Renewed } from './edge/edge.js';
+import type { AuthOptions } from './edge/auth.js';
+import type { Renewed } from './edge/edge.js';
 import { LIVE_LIMITS, type Limits, type LiveLimits } from './edge/limits.js';
-import type { LiveAuthenticator } from './edge/live-auth.js';
 import { SessionRelayError } from './errors.js';
 import type { ChangedVenues } from './hub/changes.js';
 import type { Hub } from './hub/hub.js';
-import type { Clock } from './net/clock.js';
 import type { Venue } from './venues/venue.js';
 
 /** What a running relay is to take over. What is absent stays as it is. */
@@ -45,14 +43,24 @@ export interface ReloadCounts {
   refused: number;
 }
 
+/** Who serves subscribers, as far as it can be changed while it runs: one edge, or several. */
+export interface Changeable {
+  /** As they are now. */
+  readonly limits: Limits;
+  /**
+   * Checks other rules of who may do what (absent: they stay), and everybody who is there by them; changes nothing.
+   * Rejects where they cannot be used. What it resolves with puts them and other limits to use, in the turn of the call,
+   * and cannot be refused.
+   */
+  prepare(auth: AuthOptions | undefined): Promise<(limits: Partial<LiveLimits>) => Renewed | Promise<Renewed>>;
+}
+
 export interface ReloadPorts {
   readonly hub: Hub;
-  readonly edge: Edge;
-  readonly authenticator: LiveAuthenticator;
+  readonly front: Changeable;
   /** What the relay was started with. */
   readonly auth: AuthOptions;
   readonly venues: readonly Venue[];
-  readonly clock: Clock;
   readonly counts: ReloadCounts;
   readonly isEnding: () => boolean;
 }
@@ -61,7 +69,7 @@ export type Reload = (changes: RelayChanges | (() => RelayChanges | Promise<Rela
 
 /** See `Relay.reload`. */
 export function createReload(ports: ReloadPorts): Reload {
-  const { hub, edge, authenticator, clock, counts } = ports;
+  const { hub, front, counts } = ports;
   let { auth, venues } = ports;
   let last: Promise<unknown> = Promise.resolve();
 
@@ -74,9 +82,9 @@ export function createReload(ports: ReloadPorts): Reload {
     mustRun();
     const changes = typeof given === 'function' ? await given() : given;
     const next = changes.auth;
-    const rules = next === undefined || isSame(auth, next) ? undefined : await createAuthenticator(next, clock);
-    const renewal = rules === undefined ? undefined : await authenticator.prepare(rules, edge.grants());
-    const { live, needsRestart } = splitLimits(edge.limits, changes.limits ?? {});
+    const rules = next === undefined || isSame(auth, next) ? undefined : next;
+    const use = await front.prepare(rules);
+    const { live, needsRestart } = splitLimits(front.limits, changes.limits ?? {});
     // In a turn of its own: no token is between its check and its use.
     await new Promise<void>((resolve) => setImmediate(resolve));
     mustRun();
@@ -86,11 +94,11 @@ export function createReload(ports: ReloadPorts): Reload {
       ...(changes.revisions === undefined ? {} : { revisions: changes.revisions }),
     });
     // From here on nothing is refused, and until the venues are ended all of it is one turn.
-    edge.limit(live);
-    const subscribers = edge.renew(renewal);
-    if (rules !== undefined && next !== undefined) auth = next;
+    const renewed = use(live);
+    if (rules !== undefined) auth = rules;
     venues = wanted;
     const changed = await begin();
+    const subscribers = await renewed;
     return {
       ...changed,
       auth: rules === undefined ? 'kept' : 'replaced',

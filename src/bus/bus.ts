@@ -48,8 +48,10 @@ export interface Turn {
   /** Committed together or in the same turn; cursors ascend. May be empty where there are only pulses. */
   readonly events: readonly SessionEvent[];
   readonly pulses: readonly Pulse[];
-  /** When the oldest fact of it came, on the hub's monotonic clock. */
+  /** When the oldest fact of it came, on the monotonic clock of whoever follows. */
   readonly receivedAt?: number;
+  /** The JSON of each event, where the bus has it: nobody needs to make it again. */
+  readonly texts?: readonly string[];
 }
 
 export type Sight =

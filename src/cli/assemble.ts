@@ -50,6 +50,7 @@ export async function startConfigured(
       ...(transport === 'auto' ? {} : { transport }),
       metrics: config.metrics,
       drainTimeoutMs: config.drain.timeout,
+      workers: config.workers,
       log,
     }),
   );

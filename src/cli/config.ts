@@ -260,6 +260,9 @@ function checkTogether(
       `${host} can be reached from other machines and auth.mode is none: configure auth, listen on 127.0.0.1, or say --insecure`,
     );
   }
+  const workers = relaySchema.shape.workers.safeParse(settings.workers).data;
+  if (typeof workers === 'number' && workers > 1 && record(settings.listen).transport === 'ws')
+    note(['workers'], 'more than 1 needs uWebSockets.js, and listen.transport is ws: leave one of the two out');
   const credentials = relaySchema.shape.auth.safeParse(settings.auth).data;
   const checked = credentials?.mode === 'jwt' ? checkJwt(credentials, file, note) : undefined;
   return { anyHost: isOpen && insecure, ...(checked === undefined ? {} : { auth: checked }) };

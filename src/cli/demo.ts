@@ -16,7 +16,7 @@ const DRAIN = '5s';
 
 export const demoCommand: Subcommand = {
   name: 'demo',
-  usage: '[--port 8080] [--host 127.0.0.1] [--scenario NAME] [--seed N] [--data DIR]',
+  usage: '[--port 8080] [--host 127.0.0.1] [--scenario NAME] [--seed N] [--data DIR] [--workers N|auto]',
   summary: 'The relay with all simulators behind it, playing a scripted day of incidents.',
   async run(args, context) {
     const { values } = parseFlags(
@@ -27,6 +27,7 @@ export const demoCommand: Subcommand = {
         scenario: { type: 'string', default: DEFAULT_SCENARIO },
         seed: { type: 'string', default: String(DEFAULT_SEED) },
         data: { type: 'string' },
+        workers: { type: 'string', default: '1' },
       },
       { least: 0, most: 0 },
     );
@@ -49,7 +50,7 @@ export const demoCommand: Subcommand = {
           log: { level: 'warn' },
           sources: running.map(({ source }) => source),
         }),
-        { env: {}, file: 'demo' },
+        { env: {}, file: 'demo', flags: { workers: values.workers } },
       );
       const { stderr, signal } = context;
       const started = await startConfigured(config, { stderr, signal, everyCommand: true });

@@ -17,7 +17,14 @@ export interface ReloadPlan {
 }
 
 /** Sections of which nothing can change while the relay runs. */
-const FIXED = ['listen', 'journal', 'metrics', 'drain', 'log'] as const satisfies readonly (keyof RelayConfig)[];
+const FIXED = [
+  'listen',
+  'workers',
+  'journal',
+  'metrics',
+  'drain',
+  'log',
+] as const satisfies readonly (keyof RelayConfig)[];
 
 export function nameOf({ module, id }: ConfiguredSource): string {
   return `${module.venue}.${id}`;
@@ -50,9 +57,18 @@ export function planReload(before: RelayConfig, after: RelayConfig): ReloadPlan 
 
 /** The configuration that holds after the plan was carried out: what needs a restart is as before. */
 export function afterReload(before: RelayConfig, after: RelayConfig): RelayConfig {
-  const { listen, journal, metrics, drain, log } = before;
+  const { listen, workers, journal, metrics, drain, log } = before;
   const live = Object.entries(after.limits).filter(([name]) => isLive(`limits.${name}`));
-  return { ...after, listen, journal, metrics, drain, log, limits: { ...before.limits, ...Object.fromEntries(live) } };
+  return {
+    ...after,
+    listen,
+    workers,
+    journal,
+    metrics,
+    drain,
+    log,
+    limits: { ...before.limits, ...Object.fromEntries(live) },
+  };
 }
 
 function isLive(path: string): boolean {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { patternProblem } from '../model/subject.js';
+import { MAX_WORKERS } from '../relay/count.js';
 import { duration } from '../venues/options.js';
 import { LOG_LEVELS } from './log.js';
 
@@ -176,10 +177,18 @@ const journal = z
   })
   .describe('What was said, for replay and for the next start.');
 
+const workers = z
+  .union([z.literal('auto'), positive.refine((value) => value <= MAX_WORKERS, `at most ${MAX_WORKERS}`)])
+  .default(1)
+  .describe(
+    'Threads that serve subscribers: 1, everything in one; more, each with a part of the subscribers (uWebSockets.js only); `auto`: one a processor.',
+  );
+
 export const relaySchema = z.strictObject({
   listen: listen.prefault({}),
   auth: auth.prefault({ mode: 'none' }),
   limits: limits.prefault({}),
+  workers,
   journal: journal.prefault({}),
   metrics: z
     .strictObject({

@@ -6,7 +6,7 @@ import { runServer } from './server.js';
 
 export const serveCommand: Subcommand = {
   name: 'serve',
-  usage: '--config FILE [--host H] [--port N] [--data DIR] [--insecure]',
+  usage: '--config FILE [--host H] [--port N] [--data DIR] [--workers N|auto] [--insecure]',
   summary:
     'The relay on real venues. Prints one JSON line when it listens; logs to stderr; SIGTERM drains, SIGHUP reads the file again.',
   async run(args, context) {
@@ -17,6 +17,7 @@ export const serveCommand: Subcommand = {
         host: { type: 'string' },
         port: { type: 'string' },
         data: { type: 'string' },
+        workers: { type: 'string' },
         insecure: { type: 'boolean', default: false },
       },
       { least: 0, most: 0 },
@@ -29,6 +30,7 @@ export const serveCommand: Subcommand = {
       flags: {
         ...(values.host === undefined ? {} : { 'listen.host': hostOf(values.host) }),
         ...(values.port === undefined ? {} : { 'listen.port': String(portOf(values.port)) }),
+        ...(values.workers === undefined ? {} : { workers: values.workers }),
         ...(values.data === undefined ? {} : { 'journal.path': folderOf(values.data) }),
       },
     };

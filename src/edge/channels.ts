@@ -161,11 +161,11 @@ export function createChannels(start: string, keeper?: Keeper): Channels {
       group.members[place] = moved;
       group.places.set(moved, place);
     },
-    publish({ events, pulses }) {
+    publish({ events, pulses, texts }) {
       const touched = new Set<Group>();
       const entries: Entry[] = [];
-      for (const event of events) {
-        const entry = entryOf(event);
+      for (const [index, event] of events.entries()) {
+        const entry = entryOf(event, texts?.[index]);
         // What comes twice was delivered already.
         if (orderOf(entry.at, at) <= 0) continue;
         entries.push(entry);

@@ -61,10 +61,11 @@ export interface ConnectionOptions {
   readonly log: Log;
   readonly server: string;
   /**
-   * The grant was replaced: the edge counts identities. Throws `rate_limited` where this one has too many connections
-   * and the subscriber has `asked` for it; what the relay itself decides (`renewed`) ends no connection for a count.
+   * The grant is replaced: the edge counts identities. Throws `rate_limited`, now or later, where this one has too many
+   * connections and the subscriber has `asked` for it; what the relay itself decides (`renewed`) ends no connection for
+   * a count.
    */
-  readonly identified: (grant: Grant, how: 'asked' | 'renewed') => void;
+  readonly identified: (grant: Grant, how: 'asked' | 'renewed') => void | Promise<void>;
   readonly closed: () => void;
 }
 
@@ -136,8 +137,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     },
   };
 
-  const useGrant = (next: Grant, how: 'asked' | 'renewed'): void => {
-    options.identified(next, how);
+  const useGrant = (next: Grant): void => {
     grant = next;
     for (const timer of tokenTimers) timer.cancel();
     tokenTimers = [];
@@ -153,17 +153,28 @@ export function createConnection(options: ConnectionOptions): Connection {
   };
 
   const authorise = async (params: z.output<typeof authParams>): Promise<object> => {
-    const next = await authenticator.authenticate(params.token);
+    let next = await authenticator.authenticate(params.token);
     // Whoever left while its token was checked is counted no more.
-    if (over) throw new SessionRelayError('closed', 'the connection is closed');
-    regrant(next, 'asked');
+    const mustBeHere = (): void => {
+      if (over) throw new SessionRelayError('closed', 'the connection is closed');
+    };
+    mustBeHere();
+    const counted = options.identified(next, 'asked');
+    if (counted !== undefined) {
+      await counted;
+      mustBeHere();
+      // Other rules may hold since it was checked.
+      next = await authenticator.authenticate(params.token);
+      mustBeHere();
+    }
+    replaceGrant(next);
     const { identity, channels: allowed, commands, fields, expiresAtMs } = next;
     const expiresAt = expiresAtMs === undefined ? {} : { expiresAt: timestampOf(expiresAtMs) };
     return { identity, channels: allowed, commands, fields, ...expiresAt };
   };
 
-  const regrant = (next: Grant, how: 'asked' | 'renewed'): void => {
-    useGrant(next, how);
+  const replaceGrant = (next: Grant): void => {
+    useGrant(next);
     for (const subscription of [...subscriptions.values()]) {
       const { channel } = subscription;
       const cursor = subscription.sent();
@@ -331,7 +342,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     },
   });
   after(HEARTBEAT_MS, heartbeat);
-  if (grant !== undefined) useGrant(grant, 'asked');
+  if (grant !== undefined) useGrant(grant);
   else {
     after(AUTH_TIMEOUT_MS, () => {
       if (grant === undefined) close(CLOSE.unauthenticated, 'no credentials in time');
@@ -346,7 +357,9 @@ export function createConnection(options: ConnectionOptions): Connection {
     },
     bufferedBytes: () => (over ? 0 : wire.buffered()),
     regrant(next) {
-      if (!over) regrant(next, 'renewed');
+      if (over) return;
+      void options.identified(next, 'renewed');
+      replaceGrant(next);
     },
     notify,
     close,

@@ -11,6 +11,7 @@ import { createFarewell, type Farewell } from './farewell.js';
 import type { JournalPages } from './journal-pages.js';
 import { DEFAULT_LIMITS, type Limits, type LiveLimits } from './limits.js';
 import type { LiveAuthenticator, Renewal } from './live-auth.js';
+import { countPlaces, type Full, type Place, type Places, type Who } from './places.js';
 import { createReplay, type ReplayCounts } from './replay.js';
 import { noPlace, type Spectator, type TakePlace } from './spectators.js';
 import { createStates } from './states.js';
@@ -25,6 +26,8 @@ export interface EdgeOptions {
   readonly random: Random;
   readonly log: Log;
   readonly version: string;
+  /** Who is there, where that is counted for other edges too; default: for this one alone, by its limits. */
+  readonly places?: Places;
 }
 
 /** The subscribers' side of a relay: knows the protocol and the bus, no socket and no venue. */
@@ -90,11 +93,9 @@ export function createEdge(options: EdgeOptions): Edge {
   const origins = new WeakMap<Connection, Origin>();
   /** How often the rules were replaced: whoever was let in before and opens after must be judged again. */
   let renewals = 0;
-  const perAddress = new Map<string, number>();
-  const perIdentity = new Map<string, number>();
+  const places = options.places ?? countPlaces(limits);
   const stats = createEdgeStats();
   const timers = new Set<Timer>();
-  let admitted = 0;
   let farewell: Farewell<Connection> | undefined;
   let draining: Promise<void> | undefined;
   let closed = false;
@@ -163,17 +164,13 @@ export function createEdge(options: EdgeOptions): Edge {
       },
     };
   };
-  const isFull = (counts: Map<string, number>, key: string, most: number): boolean =>
-    most > 0 && (counts.get(key) ?? 0) >= most;
-  const isIdentityFull = ({ identity }: Grant): boolean =>
-    authenticator.mode !== 'none' && isFull(perIdentity, identity, limits.maxConnectionsPerIdentity);
-
-  const noRoom = (remoteAddress: string): UpgradeDecision | undefined => {
-    if (draining !== undefined || closed) return refuse(503, 'the relay is shutting down');
-    if (admitted >= limits.maxConnections) return refuse(503, 'the relay is full');
-    if (isFull(perAddress, remoteAddress, limits.maxConnectionsPerAddress))
-      return refuse(429, 'too many connections from this address');
-    return undefined;
+  const isOver = (): boolean => draining !== undefined || closed;
+  const refuseOver = (): UpgradeDecision => refuse(503, 'the relay is shutting down');
+  const refuseFull = (full: Full): UpgradeDecision =>
+    full === 'relay' ? refuse(503, 'the relay is full') : refuse(429, `too many connections ${OF_WHAT[full]}`);
+  /** What the relay counts itself is never over a limit. */
+  const whoIs = ({ identity }: Grant, how: 'asked' | 'renewed'): Who => {
+    return { identity, limited: how === 'asked' && authenticator.mode !== 'none' };
   };
 
   /** Judges one connection by what holds now. */
@@ -217,64 +214,67 @@ export function createEdge(options: EdgeOptions): Edge {
     }, leave);
   };
 
-  const countPlace = (remoteAddress: string): (() => void) => {
-    admitted++;
-    change(perAddress, remoteAddress, 1);
-    return () => {
-      admitted--;
-      change(perAddress, remoteAddress, -1);
-    };
-  };
-
   const admit = async (request: UpgradeRequest): Promise<UpgradeDecision> => {
     const problem = authorityProblem(request, { limits, authenticator });
     if (problem !== undefined) return refuse(403, problem);
-    const before = noRoom(request.remoteAddress);
-    if (before !== undefined) return before;
-    let grant: Grant | undefined = authenticator.anonymous;
+    if (isOver()) return refuseOver();
     const token = tokenOfHeaders(request.headers);
-    if (token !== undefined) {
+    const admittedIn = renewals;
+    let grant = token === undefined ? authenticator.anonymous : undefined;
+    let place: Place | Full;
+    try {
       // Whose token is being checked takes a place, too: a check may take seconds, and a flood comes at once.
-      const leavePlace = countPlace(request.remoteAddress);
+      const taken = places.take(request.remoteAddress, grant === undefined ? undefined : whoIs(grant, 'asked'));
+      place = taken instanceof Promise ? await taken : taken;
+    } catch (thrown) {
+      return cannotCount(thrown);
+    }
+    if (typeof place === 'string') return refuseFull(place);
+    const give = (refusal: UpgradeDecision, { give: giveBack }: Place): UpgradeDecision => {
+      giveBack();
+      return refusal;
+    };
+    if (token !== undefined) {
       try {
         grant = await authenticator.authenticate(token);
       } catch (thrown) {
         const { code, message } = asSessionRelayError(thrown);
-        if (code === 'unauthenticated') return refuse(401, message, { 'www-authenticate': 'Bearer' });
+        if (code === 'unauthenticated') return give(refuse(401, message, { 'www-authenticate': 'Bearer' }), place);
         log.error('a token could not be checked', { error: message });
-        return refuse(503, 'credentials cannot be checked now');
-      } finally {
-        leavePlace();
+        return give(refuse(503, 'credentials cannot be checked now'), place);
       }
-      // Others may have come while the token was checked.
-      const now = noRoom(request.remoteAddress);
-      if (now !== undefined) return now;
+      try {
+        const counted = place.identify(whoIs(grant, 'asked'));
+        const isCounted = counted instanceof Promise ? await counted : counted;
+        if (!isCounted) return give(refuseFull('identity'), place);
+      } catch (thrown) {
+        return give(cannotCount(thrown), place);
+      }
     }
-    if (grant !== undefined && isIdentityFull(grant)) return refuse(429, 'too many connections of this identity');
-    return take(request, grant);
+    return isOver() ? give(refuseOver(), place) : take(request, grant, place, admittedIn);
+  };
+  const cannotCount = (thrown: unknown): UpgradeDecision => {
+    log.error('connections could not be counted', { error: asSessionRelayError(thrown).message });
+    return refuse(503, 'connections cannot be counted now');
   };
 
-  /** Counts it from here on, so that sockets that are still opening count too. */
-  const take = (request: UpgradeRequest, grant: Grant | undefined): UpgradeDecision => {
+  const take = (
+    request: UpgradeRequest,
+    grant: Grant | undefined,
+    place: Place,
+    admittedIn: number,
+  ): UpgradeDecision => {
     const { remoteAddress } = request;
-    const leavePlace = countPlace(remoteAddress);
-    let identity = grant?.identity;
-    if (identity !== undefined) change(perIdentity, identity, 1);
-    const leave = (): void => {
-      leavePlace();
-      if (identity !== undefined) change(perIdentity, identity, -1);
-    };
     const { host, origin } = request.headers;
     const from: Origin = {
       remoteAddress,
       headers: { ...(host === undefined ? {} : { host }), ...(origin === undefined ? {} : { origin }) },
     };
-    const admittedIn = renewals;
     const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((one) => one.trim());
     return {
       accept: true,
       ...(offered.includes(SUBPROTOCOL) ? { protocol: SUBPROTOCOL } : {}),
-      abandoned: leave,
+      abandoned: place.give,
       open(wire: Wire) {
         const connection = createConnection({
           wire,
@@ -289,19 +289,18 @@ export function createEdge(options: EdgeOptions): Edge {
           log,
           server: `session-relay/${options.version}`,
           identified(next, how) {
-            if (identity === next.identity) return;
-            if (how === 'asked' && isIdentityFull(next)) {
-              throw new SessionRelayError('rate_limited', 'too many connections of this identity', {
-                data: { retryAfterMs: RETRY_AFTER_SECONDS * 1_000 },
-              });
+            const counted = place.identify(whoIs(next, how));
+            // What the relay itself decides ends no connection for a count.
+            if (how === 'renewed') {
+              if (counted instanceof Promise) counted.catch(() => undefined);
+              return undefined;
             }
-            if (identity !== undefined) change(perIdentity, identity, -1);
-            identity = next.identity;
-            change(perIdentity, identity, 1);
+            if (counted instanceof Promise) return counted.then(mustBeCounted);
+            return mustBeCounted(counted);
           },
           closed() {
             connections.delete(connection);
-            leave();
+            place.give();
             farewell?.gone(connections.size);
           },
         });
@@ -351,22 +350,21 @@ export function createEdge(options: EdgeOptions): Edge {
     replayed: () => replay.counts(),
     position: channels.position,
     journal: replay.journal,
-    takePlace({ remoteAddress, grant }, spectator) {
-      const refused = noRoom(remoteAddress);
-      if (refused?.accept === false) throw noPlace(refused.status, RETRY_AFTER_SECONDS * 1_000);
-      if (isIdentityFull(grant)) throw noPlace(429, RETRY_AFTER_SECONDS * 1_000);
-      const leave = countPlace(remoteAddress);
-      change(perIdentity, grant.identity, 1);
+    async takePlace({ remoteAddress, grant }, spectator) {
+      const away = (status: number): SessionRelayError => noPlace(status, RETRY_AFTER_SECONDS * 1_000);
+      if (isOver()) throw away(503);
+      const place = await places.take(remoteAddress, whoIs(grant, 'asked'));
+      if (typeof place === 'string') throw away(place === 'relay' ? 503 : 429);
+      if (isOver()) {
+        place.give();
+        throw away(503);
+      }
       spectators.set(spectator, grant);
       if (!authenticator.isCurrent(grant)) judgeStreamLater(spectator, grant);
-      let given = false;
       return {
         give() {
-          if (given) return;
-          given = true;
           spectators.delete(spectator);
-          change(perIdentity, grant.identity, -1);
-          leave();
+          place.give();
         },
       };
     },
@@ -406,8 +404,11 @@ export function createEdge(options: EdgeOptions): Edge {
   };
 }
 
-function change(counts: Map<string, number>, key: string, by: number): void {
-  const next = (counts.get(key) ?? 0) + by;
-  if (next <= 0) counts.delete(key);
-  else counts.set(key, next);
+const OF_WHAT = { address: 'from this address', identity: 'of this identity' } as const;
+
+function mustBeCounted(isCounted: boolean): void {
+  if (isCounted) return;
+  throw new SessionRelayError('rate_limited', 'too many connections of this identity', {
+    data: { retryAfterMs: RETRY_AFTER_SECONDS * 1_000 },
+  });
 }

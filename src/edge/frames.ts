@@ -29,10 +29,11 @@ export interface Entry {
   redacted?: string;
 }
 
-export function entryOf(event: SessionEvent): Entry {
+/** `text`: its JSON, where that was made already. */
+export function entryOf(event: SessionEvent, text?: string): Entry {
   const at = parseCursor(event.id);
   if (at === undefined) throw new SessionRelayError('internal', `an event whose id is no cursor: ${event.id}`);
-  return { event, at, address: addressOf(event) };
+  return { event, at, address: addressOf(event), ...(text === undefined ? {} : { full: text }) };
 }
 
 export function tokensOf(entry: Entry): readonly string[] {

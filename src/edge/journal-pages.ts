@@ -89,7 +89,7 @@ export function createJournalPages({ bus, lru, position }: JournalPagesOptions):
     // What was published when the journal was asked must be there; what it has beyond what is published now comes live.
     const owed = isOver ? 0 : Math.min(end, asked.offset);
     const limit = now.epoch > epoch ? end : Math.min(end, now.offset);
-    const all = events.map(entryOf);
+    const all = events.map((event) => entryOf(event));
     const entries = all.filter((entry) => entry.at.epoch === epoch && entry.at.offset <= limit);
     const page = { epoch, start, end, entries };
     const later = all.find((entry) => entry.at.epoch > epoch)?.at.epoch;

@@ -7,7 +7,7 @@ import type { Authenticator } from './auth.js';
 /**
  * An {@link Authenticator} whose rules may be replaced while it runs. Of each grant that it has given it knows what it
  * was given for, for as long as somebody holds the grant: a digest of the token where that is enough (`keys`), the
- * token itself where its signature must be checked again (`jwt`). Neither leaves it.
+ * token itself where its signature must be checked again (`jwt`). Neither leaves the process.
  */
 export interface LiveAuthenticator extends Authenticator {
   /** Whether a grant was given, or confirmed, by the present rules. */
@@ -22,6 +22,10 @@ export interface LiveAuthenticator extends Authenticator {
    * cannot be checked now: whoever holds it would be sent away by a fault that is not theirs.
    */
   prepare(next: Authenticator, living: Iterable<Grant>): Promise<Renewal>;
+  /** What a grant was given for, so that another thread of this relay can judge it again. Never for a log. */
+  credentialsOf(grant: Grant): Credentials;
+  /** Knows a grant of another thread from now on; it is to be {@link renewed} before it is used. */
+  recall(grant: Grant, credentials: Credentials): void;
 }
 
 export interface Renewal {
@@ -32,9 +36,9 @@ export interface Renewal {
 }
 
 /** What is kept of the credentials behind a grant. */
-interface Proof {
+export interface Credentials {
   /** SHA-256 of the token; absent where there was none. */
-  readonly digest?: Buffer;
+  readonly digest?: Uint8Array;
   /** Kept only where nothing less can be checked again. */
   readonly token?: string;
 }
@@ -44,7 +48,7 @@ const CHECKED_AT_ONCE = 64;
 
 export function liveAuthenticator(first: Authenticator): LiveAuthenticator {
   let rules = first;
-  const given = new WeakMap<Grant, { readonly proof: Proof; readonly by: Authenticator }>();
+  const given = new WeakMap<Grant, { readonly proof: Credentials; readonly by?: Authenticator }>();
 
   /** By the rules that hold when the check ends. */
   const byPresentRules = async (check: (by: Authenticator) => Promise<Grant>): Promise<Grant> => {
@@ -105,24 +109,28 @@ export function liveAuthenticator(first: Authenticator): LiveAuthenticator {
         verdictOf: (grant) => (isCurrent(grant) ? grant : (verdicts.get(grant) ?? 'unchecked')),
       };
     },
+    credentialsOf: (grant) => given.get(grant)?.proof ?? {},
+    recall(grant, proof) {
+      given.set(grant, { proof });
+    },
   };
 }
 
-function proofOf(token: string, { mode }: Authenticator): Proof {
+function proofOf(token: string, { mode }: Authenticator): Credentials {
   const digest = createHash('sha256').update(token, 'utf8').digest();
   return mode === 'jwt' ? { digest, token } : { digest };
 }
 
 /** Rejects as `authenticate` does. */
-async function check({ digest, token }: Proof, by: Authenticator): Promise<Grant> {
+async function check({ digest, token }: Credentials, by: Authenticator): Promise<Grant> {
   if (by.anonymous !== undefined) return by.anonymous;
   if (token !== undefined) return by.authenticate(token);
-  const known = digest === undefined ? undefined : by.ofDigest?.(digest);
+  const known = digest === undefined ? undefined : by.ofDigest?.(Buffer.from(digest));
   if (known === undefined) throw new SessionRelayError('unauthenticated', 'the credentials are not good any more');
   return known;
 }
 
-async function judge(grant: Grant, proof: Proof, by: Authenticator): Promise<Grant | 'refused'> {
+async function judge(grant: Grant, proof: Credentials, by: Authenticator): Promise<Grant | 'refused'> {
   try {
     return sameOr(grant, await check(proof, by));
   } catch (thrown) {

@@ -1,5 +1,6 @@
 import { SessionRelayError } from '../errors.js';
 import type { Grant } from '../model/grant.js';
+import type { Place } from './places.js';
 
 /** One who follows without a socket of its own protocol (an event stream over HTTP), as the edge sees it. None throws. */
 export interface Spectator {
@@ -11,17 +12,14 @@ export interface Spectator {
   leave(retryAfterMs: number): void;
 }
 
-/** A place among the connections: counted as one, told what they are told. */
-export interface Place {
-  /** Idempotent. */
-  give(): void;
-}
-
-/** Takes places; see {@link Place}. Throws `rate_limited` or `source_unavailable` where there is none. */
+/**
+ * Takes a place among the connections: counted as one, told what they are told. Rejects with `rate_limited` or
+ * `source_unavailable` where there is none.
+ */
 export type TakePlace = (
   peer: { readonly remoteAddress: string; readonly grant: Grant },
   spectator: Spectator,
-) => Place;
+) => Promise<Pick<Place, 'give'>>;
 
 /** Why there is no place, as the error that a request is answered with. */
 export function noPlace(status: number, retryAfterMs: number): SessionRelayError {

@@ -49,3 +49,16 @@ export function countCode(counts: Map<number, number>, code: number, known: Read
   const name = known.has(code) ? code : 0;
   counts.set(name, (counts.get(name) ?? 0) + 1);
 }
+
+/** What several edges have counted together. */
+export function sumStats(all: Iterable<EdgeStats>): EdgeStats {
+  const sum = createEdgeStats();
+  for (const one of all) {
+    for (const name of COUNTED) sum[name] += one[name];
+    for (const kind of ['refusals', 'closes'] as const)
+      for (const [code, count] of one[kind]) sum[kind].set(code, (sum[kind].get(code) ?? 0) + count);
+  }
+  return sum;
+}
+
+const COUNTED = ['deliveries', 'deliveredBytes', 'lags', 'replays', 'resumed', 'unrecovered', 'gaps'] as const;

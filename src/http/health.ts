@@ -10,6 +10,18 @@ export interface HealthOptions {
   readonly eventLoop: Pick<EventLoopWatch, 'lateMs'>;
   readonly version: string;
   readonly transport: 'uws' | 'ws';
+  /** The other threads of this relay, where there are some. */
+  readonly threads?: () => Promise<Threads>;
+}
+
+/** How the threads of a relay are that serves by several. */
+export interface Threads {
+  readonly wanted: number;
+  readonly up: number;
+  /** What is wrong with some of them, a sentence each; never empty where they are fewer than wanted. */
+  readonly problems: readonly string[];
+  readonly connections: number;
+  readonly groups: number;
 }
 
 /** What waits longer than this for the journal makes the relay not ready, whatever its hub says of itself. */
@@ -47,6 +59,7 @@ export async function readyz(options: HealthOptions, strict: boolean): Promise<R
     return { source: `${venue}.${source}`, up: Object.values(links).includes('up'), links, venueLevel };
   });
   const sight = edge.sight();
+  const threads = await options.threads?.();
   const lag = await bus.lag();
   const isBehind = lag.oldestMs > MAX_JOURNAL_LAG_MS;
   const behind = `behind by ${lag.oldestMs} ms, ${lag.waiting} facts wait`;
@@ -58,6 +71,7 @@ export async function readyz(options: HealthOptions, strict: boolean): Promise<R
     eventLoop: lateMs > MAX_LATE_MS ? `late by ${lateMs} ms` : OK,
     draining: edge.isDraining() ? 'draining' : OK,
     blind: sight.blind ? `blind since ${new Date(sight.since).toISOString()}` : OK,
+    ...(threads === undefined ? {} : { workers: threads.problems.length === 0 ? OK : threads.problems.join('; ') }),
   };
   const checks = { ...own, sources: down.length === 0 ? OK : `down: ${down.join(', ')}` };
   const ready = Object.values(strict ? checks : own).every((check) => check === OK);
@@ -69,7 +83,9 @@ export async function readyz(options: HealthOptions, strict: boolean): Promise<R
     eventLoop: { lateMs },
     journal: { lagMs: lag.oldestMs, waiting: lag.waiting },
     sources,
-    ...edge.counts(),
+    ...(threads === undefined
+      ? edge.counts()
+      : { workers: threads.up, connections: threads.connections, groups: threads.groups }),
   };
   return json(ready ? 200 : 503, body);
 }

@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Observable } from 'rxjs';
 import type { Bus, Turn } from '../bus/bus.js';
 import type { Edge } from '../edge/edge.js';
 import { MAX_PAGE } from '../edge/limits.js';
@@ -26,6 +27,10 @@ export interface MetricsOptions {
   readonly clock: Clock;
   /** How often another configuration was taken over, or refused; absent: never. */
   readonly reloads?: Readonly<Record<(typeof RELOAD_OUTCOMES)[number], number>>;
+  /** How many threads serve subscribers, and how many of those there should be; absent: the one that does everything. */
+  readonly workers?: { readonly up: () => number; readonly restarts: () => number };
+  /** Where other threads send: how long it took from a fact to its sending there, ms. */
+  readonly sent$?: Observable<number>;
   readonly version: string;
   readonly transport: string;
 }
@@ -83,6 +88,12 @@ export function createMetrics(options: MetricsOptions): Metrics {
   new Gauge(of('info', 'Always 1; what runs.', ['version', 'transport'])).set(
     { version: options.version, transport: options.transport },
     1,
+  );
+  gauge('workers', 'Threads that serve subscribers.', () => options.workers?.up() ?? 1);
+  counter(
+    'worker_restarts_total',
+    'Threads that ended by a fault and were replaced.',
+    () => options.workers?.restarts() ?? 0,
   );
   gauge('connections', 'Open sockets.', () => counts().connections);
   gauge('groups', 'Distinct (pattern, fields, mode, pulses) that are subscribed to.', () => counts().groups);
@@ -166,10 +177,11 @@ export function createMetrics(options: MetricsOptions): Metrics {
     }
     for (const { source, data } of turn.pulses)
       if (data.rttMs !== undefined) roundTrip.observe({ venue: source.split('/')[1] ?? '' }, data.rttMs / MS);
-    if (turn.receivedAt !== undefined && turn.events.length > 0)
+    if (options.sent$ === undefined && turn.receivedAt !== undefined && turn.events.length > 0)
       ingestToSend.observe((clock.monotonic() - turn.receivedAt) / MS);
   };
   const following = bus.turns$.subscribe(take);
+  const sending = options.sent$?.subscribe((ms) => ingestToSend.observe(ms / MS));
   const seeing = bus.sight$.subscribe((sight) => {
     blind = sight.blind ? 1 : 0;
   });
@@ -215,6 +227,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     },
     stop() {
       following.unsubscribe();
+      sending?.unsubscribe();
       seeing.unsubscribe();
       registry.clear();
     },

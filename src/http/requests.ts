@@ -17,23 +17,32 @@ export interface Requests {
   idle(): Promise<void>;
 }
 
-export function limitRequests(fetch: Handler, clock: Clock): Requests {
+export function limitRequests(fetch: Handler, clock: Clock, atOnce = MAX_REQUESTS_AT_ONCE): Requests {
   let underWay = 0;
+  /** Beside the limit, but waited for. */
+  let health = 0;
   let lastEndAt = Number.NEGATIVE_INFINITY;
   let waiting: (() => void)[] = [];
   const ended = (): void => {
-    underWay--;
     lastEndAt = clock.monotonic();
-    if (underWay > 0) return;
+    if (underWay + health > 0) return;
     const told = waiting;
     waiting = [];
     for (const tell of told) tell();
   };
   return {
     async fetch(request, peer) {
-      if (isHealth(request)) return fetch(request, peer);
-      if (underWay >= MAX_REQUESTS_AT_ONCE) {
-        return problem(503, `at most ${MAX_REQUESTS_AT_ONCE} requests are answered at once`, {
+      if (isHealth(request)) {
+        health++;
+        try {
+          return await fetch(request, peer);
+        } finally {
+          health--;
+          ended();
+        }
+      }
+      if (underWay >= atOnce) {
+        return problem(503, `at most ${atOnce} requests are answered at once`, {
           headers: { 'retry-after': String(RETRY_AFTER_SECONDS) },
         });
       }
@@ -41,11 +50,12 @@ export function limitRequests(fetch: Handler, clock: Clock): Requests {
       try {
         return await fetch(request, peer);
       } finally {
+        underWay--;
         ended();
       }
     },
     async idle() {
-      while (underWay > 0) await new Promise<void>((resolve) => waiting.push(resolve));
+      while (underWay + health > 0) await new Promise<void>((resolve) => waiting.push(resolve));
       const lingerMs = lastEndAt + LINGER_MS - clock.monotonic();
       if (lingerMs > 0) await new Promise<void>((resolve) => void clock.setTimer(resolve, lingerMs));
     },

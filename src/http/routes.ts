@@ -29,13 +29,15 @@ import type { Metrics } from './metrics.js';
 import type { Page } from './page.js';
 import { problem, problemOf } from './problem.js';
 import { createStreamRoute } from './stream-route.js';
-import { createTickets } from './tickets.js';
+import { createTickets, type TicketDesk } from './tickets.js';
 
 export interface RoutesOptions extends HealthOptions {
   readonly bus: Bus;
   readonly edge: Edge;
   readonly authenticator: LiveAuthenticator;
-  readonly metrics: Metrics;
+  readonly metrics: Pick<Metrics, 'render'>;
+  /** Default: kept here. */
+  readonly tickets?: TicketDesk;
   /** Whether `/metrics` is told to everybody, and not only to loopback peers and whoever shows a token. */
   readonly publicMetrics: boolean;
   /** What a browser gets at `/`. */
@@ -71,7 +73,7 @@ const BLIND_SAFETY: Safety = { level: 'unknown', reasons: ['relay_blind'], notes
 /** The HTTP side of a relay (PROTOCOL.md §5). */
 export function createRoutes(options: RoutesOptions): Handler {
   const { bus, edge, authenticator, metrics, page, clock, log } = options;
-  const tickets = createTickets(clock);
+  const tickets = options.tickets ?? createTickets(clock);
   const { renewed } = authenticator;
   const stream = createStreamRoute({ bus, edge, tickets, clock, log, grantOf, renewed });
   const nobody: Grant = { identity: '', channels: [], commands: [], fields: 'redacted' };
@@ -142,7 +144,7 @@ export function createRoutes(options: RoutesOptions): Handler {
     '/v1/stream': streamRoute,
     '/v1/ticket': {
       methods: ['POST'],
-      answer: (_request, _url, grant) => Promise.resolve(json(200, tickets.issue(grant))),
+      answer: async (_request, _url, grant) => json(200, await tickets.issue(grant)),
     },
     '/v1/asyncapi.json': description(() => asyncApi(options)),
     '/v1/openapi.json': description(() => openApi(options)),

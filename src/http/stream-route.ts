@@ -1,14 +1,14 @@
 import { z } from 'zod';
 import type { Bus } from '../bus/bus.js';
 import type { Edge } from '../edge/edge.js';
+import type { Place } from '../edge/places.js';
 import { cursor, forbiddenChannel, pattern } from '../edge/queries.js';
 import { parseParams } from '../edge/request.js';
-import type { Place } from '../edge/spectators.js';
 import { allowsChannel, type Grant } from '../model/grant.js';
 import type { Clock } from '../net/clock.js';
 import type { Log } from '../net/log.js';
 import { createEventStream } from './sse.js';
-import type { Tickets } from './tickets.js';
+import type { TicketDesk } from './tickets.js';
 
 /** Patterns of one event stream. */
 const MAX_STREAM_CHANNELS = 256;
@@ -23,7 +23,7 @@ const resumeParams = z.strictObject({ 'last-event-id': cursor });
 export interface StreamRouteOptions {
   readonly bus: Bus;
   readonly edge: Edge;
-  readonly tickets: Tickets;
+  readonly tickets: TicketDesk;
   readonly clock: Clock;
   readonly log: Log;
   /** Rejects with `unauthenticated`. */
@@ -46,14 +46,15 @@ export function createStreamRoute(
     const since =
       lastEventId === '' ? asked.since : parseParams(resumeParams, { 'last-event-id': lastEventId })['last-event-id'];
     const redeemed =
-      asked.ticket === undefined ? undefined : tickets.redeem(asked.ticket, { resumes: lastEventId !== '' });
+      asked.ticket === undefined ? undefined : await tickets.redeem(asked.ticket, { resumes: lastEventId !== '' });
     let isOpen = false;
     try {
       const grant =
         redeemed === undefined ? await grantOf(Object.fromEntries(request.headers)) : await renewed(redeemed.grant);
       const channels = [...new Set(asked.channels)];
       for (const channel of channels) if (!allowsChannel(grant, channel)) throw forbiddenChannel(channel);
-      let place: Place | undefined;
+      let place: Pick<Place, 'give'> | undefined;
+      let isEnded = false;
       const events = await createEventStream({
         bus,
         journal: edge.journal,
@@ -65,12 +66,14 @@ export function createStreamRoute(
         stallMs: edge.limits.stallMs,
         log,
         ended() {
+          isEnded = true;
           place?.give();
           redeemed?.release();
         },
       });
       try {
-        place = edge.takePlace({ remoteAddress, grant }, events);
+        place = await edge.takePlace({ remoteAddress, grant }, events);
+        if (isEnded) place.give();
       } catch (thrown) {
         events.end();
         throw thrown;

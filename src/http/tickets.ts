@@ -8,14 +8,25 @@ import type { Clock } from '../net/clock.js';
  * one grant. It is known by its digest, in memory alone: a ticket in a proxy's log is worth nothing 60 s after its last
  * stream has ended.
  */
-export interface Tickets {
-  issue(grant: Grant): { readonly ticket: string; readonly redeemWithinMs: number };
+export interface Tickets extends TicketDesk {
+  issue(grant: Grant): IssuedTicket;
   /**
    * The grant of a ticket, for a stream: the first within 30 s; again only to resume, within 60 s of the last end. Never
    * beside another: a stream that it resumes and that has not ended, as far as the relay knows, ends now. Throws
    * `unauthenticated`.
    */
   redeem(ticket: string, how: { readonly resumes: boolean }): Redeemed;
+}
+
+/** Where tickets are kept: here, or in another thread of the relay, whose answers take a moment. */
+export interface TicketDesk {
+  issue(grant: Grant): IssuedTicket | Promise<IssuedTicket>;
+  redeem(ticket: string, how: { readonly resumes: boolean }): Redeemed | Promise<Redeemed>;
+}
+
+export interface IssuedTicket {
+  readonly ticket: string;
+  readonly redeemWithinMs: number;
 }
 
 export interface Redeemed {

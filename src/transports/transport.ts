@@ -26,6 +26,8 @@ export interface ListenOptions {
   readonly stallMs?: number;
   /** A larger HTTP request body is answered with 413. */
   readonly maxBodyBytes: number;
+  /** Of all request bodies together. Default 32 MiB. */
+  readonly maxBodiesBytes?: number;
   /** Take the peer's address from `X-Forwarded-For`'s last entry. */
   readonly trustProxy: boolean;
 }
@@ -42,5 +44,28 @@ export interface Listening {
   /** Takes no new connection, and answers new requests with 503; open sockets stay. Idempotent. */
   stopAccepting(): void;
   /** Ends everything that is still open and resolves when the port is free. Idempotent. */
+  close(): Promise<void>;
+  /** Absent where the transport cannot share its port with threads of this process. */
+  readonly share?: SharedPort;
+}
+
+/**
+ * Hands each new connection to one of the threads that were added, in turn; where there is none it is served here. The
+ * port itself is listened on by one thread alone, exclusively.
+ */
+export interface SharedPort {
+  /** `descriptor`: of a {@link Receiver}, of any thread of this process. */
+  add(descriptor: number): void;
+  /**
+   * Hands it nothing more from now on; connections that were handed over just now may still arrive there. It must be
+   * called before its thread ends: afterwards the descriptor is memory that is not there any more.
+   */
+  remove(descriptor: number): void;
+}
+
+/** Serves the connections that another thread's {@link SharedPort} hands over. */
+export interface Receiver {
+  readonly descriptor: number;
+  /** Ends every connection. To be called before the thread ends, which otherwise ends the process. Idempotent. */
   close(): Promise<void>;
 }

@@ -6,7 +6,7 @@ import { messageOf, SessionRelayError } from '../errors.js';
 import { originOf, peerAddress, portTaken } from './address.js';
 import { createBodyBudget } from './body-budget.js';
 import { FAULT, NOT_ACCEPTING } from './refusal.js';
-import type { Listening, ListenOptions, Transport, TransportHandlers } from './transport.js';
+import type { Listening, ListenOptions, Receiver, Transport, TransportHandlers } from './transport.js';
 import { type RequestHead, refuse, serve } from './uws-http.js';
 import { createUwsWire, type UwsWire } from './uws-wire.js';
 
@@ -38,14 +38,22 @@ type ListenExclusively = (
   done: (socket: us_listen_socket | false) => void,
 ) => TemplatedApp;
 
+/** The package's types leave these out. A descriptor is an address in memory: it is valid while its thread lives. */
+interface ChildApps {
+  getDescriptor(): number;
+  addChildAppDescriptor(descriptor: number): unknown;
+  removeChildAppDescriptor(descriptor: number): unknown;
+}
+
 interface SocketData {
   readonly decision: Extract<UpgradeDecision, { readonly accept: true }>;
   readonly remoteAddress: string;
-  wire?: UwsWire;
+  /** Of its own, because a socket's data is a copy of what it was upgraded with. */
+  readonly held: { wire?: UwsWire };
 }
 
 /** uWebSockets.js. Rejects with `not_available` and the reason where its binary does not load. */
-export async function createUwsTransport(): Promise<Transport> {
+export async function createUwsTransport(): Promise<UwsTransport> {
   process.env.UWS_HTTP_MAX_HEADERS_SIZE ??= String(MAX_HEADER_BYTES);
   let uws: Uws;
   let exclusive: number;
@@ -56,18 +64,69 @@ export async function createUwsTransport(): Promise<Transport> {
     const [why] = messageOf(cause).split('\n').slice(-1);
     throw new SessionRelayError('not_available', `uWebSockets.js does not load here: ${why ?? ''}`, { cause });
   }
-  return { kind: 'uws', listen: (options, handlers) => listen(uws, exclusive, options, handlers) };
+  return {
+    kind: 'uws',
+    listen: (options, handlers) => listen(uws, exclusive, options, handlers),
+    receive: (options, handlers) => receive(uws, options, handlers),
+  };
+}
+
+export interface UwsTransport extends Transport {
+  /** Serves what another thread listens for; `host` and `port` say nothing here. */
+  receive(options: ListenOptions, handlers: TransportHandlers): Receiver;
 }
 
 async function listen(
   uws: Uws,
   exclusive: number,
-  given: ListenOptions,
+  options: ListenOptions,
   handlers: TransportHandlers,
 ): Promise<Listening> {
-  const options = { ...given, bodies: createBodyBudget() };
-  const { host, maxPayloadBytes, maxBufferedBytes } = options;
-  const app = uws.App();
+  const served = serveApp(uws, options, handlers);
+  const { app } = served;
+  const token = await listenOn(app, exclusive, options);
+  const port = uws.us_socket_local_port(token);
+  const stopAccepting = (): void => {
+    if (served.refuse()) uws.us_listen_socket_close(token);
+  };
+  return {
+    url: originOf(options.host, port),
+    port,
+    stopAccepting,
+    close() {
+      stopAccepting();
+      return served.close();
+    },
+    share: {
+      add: (descriptor) => void app.addChildAppDescriptor(descriptor),
+      remove: (descriptor) => void app.removeChildAppDescriptor(descriptor),
+    },
+  };
+}
+
+function receive(uws: Uws, options: ListenOptions, handlers: TransportHandlers): Receiver {
+  const served = serveApp(uws, options, handlers);
+  return {
+    descriptor: served.app.getDescriptor(),
+    close() {
+      served.refuse();
+      return served.close();
+    },
+  };
+}
+
+interface ServedApp {
+  readonly app: TemplatedApp & ChildApps;
+  /** Answers 503 from now on; whether that is news. */
+  refuse(): boolean;
+  /** Ends everything that is open. Idempotent. */
+  close(): Promise<void>;
+}
+
+function serveApp(uws: Uws, given: ListenOptions, handlers: TransportHandlers): ServedApp {
+  const options = { ...given, bodies: createBodyBudget(given.maxBodiesBytes) };
+  const { maxPayloadBytes, maxBufferedBytes } = options;
+  const app = uws.App() as TemplatedApp & ChildApps;
   let accepting = true;
   let lastEndAt = Number.NEGATIVE_INFINITY;
 
@@ -85,20 +144,20 @@ async function listen(
     },
     open(socket) {
       const data = socket.getUserData();
-      data.wire = createUwsWire(socket, { ...options, remoteAddress: data.remoteAddress });
-      data.wire.attach(data.decision.open(data.wire));
+      // No more than that: see `upgrade`.
+      data.held.wire = createUwsWire(socket, { ...options, remoteAddress: data.remoteAddress });
     },
     message(socket, bytes, isBinary) {
-      const { wire } = socket.getUserData();
+      const { wire } = socket.getUserData().held;
       if (bytes.byteLength > maxPayloadBytes) wire?.close(1009, `a message has at most ${maxPayloadBytes} bytes`);
       else wire?.received(isBinary ? undefined : Buffer.from(bytes).toString('utf8'), bytes.byteLength);
     },
     drain(socket) {
-      socket.getUserData().wire?.drained();
+      socket.getUserData().held.wire?.drained();
     },
     close(socket, code, reason) {
       lastEndAt = performance.now();
-      socket.getUserData().wire?.ended(code, Buffer.from(reason).toString('utf8'));
+      socket.getUserData().held.wire?.ended(code, Buffer.from(reason).toString('utf8'));
     },
   });
   app.any('/*', (response, request) => {
@@ -111,21 +170,16 @@ async function listen(
     return serve(response, head, options, handlers);
   });
 
-  const token = await listenOn(app, exclusive, options);
-  const port = uws.us_socket_local_port(token);
-  const stopAccepting = (): void => {
-    if (!accepting) return;
-    accepting = false;
-    uws.us_listen_socket_close(token);
-  };
   let closed: Promise<void> | undefined;
   return {
-    url: originOf(host, port),
-    port,
-    stopAccepting,
+    app,
+    refuse() {
+      const isNews = accepting;
+      accepting = false;
+      return isNews;
+    },
     close() {
       closed ??= (async () => {
-        stopAccepting();
         const lingerMs = lastEndAt + LINGER_MS - performance.now();
         if (lingerMs > 0) await new Promise<void>((resolve) => setTimeout(resolve, lingerMs));
         app.close();
@@ -178,8 +232,14 @@ function upgrade(
         return;
       }
       if (!decision.accept) return refuse(response, { headers: {}, ...decision }, true);
-      const data: SocketData = { decision, remoteAddress };
+      const data: SocketData = { decision, remoteAddress, held: {} };
       response.cork(() => response.upgrade(data, key, decision.protocol ?? '', extensions, context));
+      // Behind the cork: at its end uWebSockets.js looks once more at what the HTTP response was, whose memory the
+      // upgrade has given back. Used for something else by then, it can say "close", and threads have closed most of
+      // their sockets by it (1006 behind `welcome`).
+      const { wire } = data.held;
+      if (wire === undefined) return decision.abandoned();
+      return wire.cork(() => wire.attach(decision.open(wire)));
     },
     () => {
       if (!gone) refuse(response, FAULT, true);

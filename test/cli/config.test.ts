@@ -36,6 +36,19 @@ const TRADERNET = '  - { venue: tradernet, id: desk, credentials: { login: desk,
 const SOURCES = `sources:\n${DERIBIT}\n`;
 
 describe('a right configuration', () => {
+  test('says how many threads serve subscribers, by file, environment or flag', () => {
+    expect(parse(SOURCES).workers).toBe(1);
+    expect(parse(`workers: auto\n${SOURCES}`).workers).toBe('auto');
+    expect(parse(`workers: 4\n${SOURCES}`, { env: { SESSION_RELAY_WORKERS: '3' } }).workers).toBe(3);
+    expect(parse(`workers: 4\n${SOURCES}`, { flags: { workers: '2' } }).workers).toBe(2);
+    expect(problems(`workers: 0\n${SOURCES}`)).toHaveLength(1);
+    expect(problems(`workers: many\n${SOURCES}`)[0]).toContain('workers');
+    expect(problems(SOURCES, { flags: { workers: '1000' } })[0]).toContain('--workers');
+    expect(problems(`workers: 2\nlisten: { transport: ws }\n${SOURCES}`)).toEqual([
+      'relay.yaml:1: workers: more than 1 needs uWebSockets.js, and listen.transport is ws: leave one of the two out',
+    ]);
+  });
+
   test('has a default for everything but its sources', () => {
     const config = parse(SOURCES);
     expect(config.listen).toEqual({ host: '127.0.0.1', port: 8080, transport: 'auto' });

@@ -41,7 +41,7 @@ function health({ lag, sight, lateMs = 0, draining = false }: Situation): Health
     replayed: () => ({ rendered: 0, reads: 0, bytes: 0 }),
     counts: () => ({ connections: 0, groups: 0 }),
     stats: createEdgeStats(),
-    takePlace: () => ({ give() {} }),
+    takePlace: () => Promise.resolve({ give() {} }),
     position: () => '1-0',
     journal: { get: () => undefined, read: () => Promise.reject(new Error('not asked')), extend() {}, reads: 0 },
     load: () => ({ lagging: 0, bufferedBytes: 0 }),

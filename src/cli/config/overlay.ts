@@ -50,6 +50,7 @@ export function overlay(
 /** `SESSION_RELAY_LIMITS_MAX_CHANNELS` → `limits.maxChannels`; `…_JOURNAL_RETENTION_MAX_AGE` → `journal.retention.maxAge`. */
 function pathOfVariable(name: string): readonly string[] | undefined {
   const [section = '', ...rest] = name.slice(PREFIX.length).toLowerCase().split('_');
+  if (section === 'workers' && rest.length === 0) return [section];
   if (!SECTIONS.some((one) => one === section) || rest.length === 0) return undefined;
   const nested = section === 'journal' && rest[0] === 'retention' && rest.length > 1;
   return nested ? [section, 'retention', camel(rest.slice(1))] : [section, camel(rest)];
