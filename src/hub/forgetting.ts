@@ -6,7 +6,7 @@ import { type Json, json } from '../model/json.js';
 import type { SessionState, State } from '../model/session.js';
 import type { Clock } from '../net/clock.js';
 import type { SourceDescription, VenueMemory } from '../venues/venue.js';
-import type { Arrival } from './inbox.js';
+import { type Arrival, remembering } from './inbox.js';
 import type { Journal } from './journal/journal.js';
 import type { Ledger } from './ledger.js';
 import { NOT_CONFIGURED } from './naming.js';
@@ -74,11 +74,7 @@ export function createForgetting(options: ForgettingOptions): Forgetting {
   const remember = (name: string, next: Mark | undefined): void => {
     if (next === undefined) marks.delete(name);
     else marks.set(name, next);
-    arrive({
-      facts: [],
-      describe: () => undefined,
-      memory: { space: ORPHAN_SPACE, entries: () => ({ [name]: jsonOf(next) }) },
-    });
+    arrive(remembering(ORPHAN_SPACE, { [name]: jsonOf(next) }));
   };
 
   /** What is not held by any venue, by `<venue>.<source>`. */
@@ -166,7 +162,7 @@ export function createForgetting(options: ForgettingOptions): Forgetting {
         });
       } else if (compareCursors(journal.oldest(), known.cursor) >= 0) {
         const entries = Object.fromEntries([...(memory.get(space)?.keys() ?? [])].map((key) => [key, null]));
-        drop(name, { facts: [], describe: () => undefined, memory: { space, entries: () => entries } });
+        drop(name, remembering(space, entries));
       }
     }
   };

@@ -14,6 +14,7 @@ import { messageOf, SessionRelayError } from '../errors.js';
 import { formatCursor, parseCursor } from '../model/cursor.js';
 import { type Fact, SOURCE_TOKEN, type VenueName } from '../model/event.js';
 import { isSessionState } from '../model/fold.js';
+import type { Json } from '../model/json.js';
 import type { SessionState, SourceState, State } from '../model/session.js';
 import { sessionKey } from '../model/subject.js';
 import type { Clock, Random, Timer } from '../net/clock.js';
@@ -31,7 +32,7 @@ import {
 import { COMMAND_SPACE, createCommandDesk } from './commands.js';
 import { endOfThrottle, isUnconfirmedAfterRestart, lostLinks, staleFact } from './derive.js';
 import { createForgetting, spaceName } from './forgetting.js';
-import type { Arrival } from './inbox.js';
+import { type Arrival, remembering } from './inbox.js';
 import { createIntake } from './intake.js';
 import type { Journal, JournalContents } from './journal/journal.js';
 import { leaveVenues } from './leave.js';
@@ -187,10 +188,19 @@ export function createHub(options: HubOptions): Hub {
   const arrive = (arrival: Arrival): void => {
     const { memory, committed } = arrival;
     if (memory === undefined) return intake.arrive(arrival);
+    const { space } = memory;
+    let made: { readonly [key: string]: Json } = {};
     return intake.arrive({
       ...arrival,
+      memory: {
+        space,
+        entries(cursor) {
+          made = memory.entries(cursor);
+          return made;
+        },
+      },
       committed(cursor) {
-        recollection.note(memory.space, memory.entries(cursor));
+        recollection.note(space, made);
         committed?.(cursor);
       },
     });
@@ -223,8 +233,7 @@ export function createHub(options: HubOptions): Hub {
     const found = sources.find(`${venue}.${source}`);
     const entries = found?.venue.forget?.(source, session);
     if (found === undefined || entries === undefined) return;
-    const space = spaceName(found.venue);
-    arrive({ facts: [], describe: () => undefined, memory: { space, entries: () => entries } });
+    arrive(remembering(spaceName(found.venue), entries));
   };
 
   const open = async (): Promise<void> => {
@@ -274,12 +283,7 @@ export function createHub(options: HubOptions): Hub {
     every(FORGET_EVERY_MS, () => {
       forgetting.run();
       const entries = desk.forgotten();
-      if (Object.keys(entries).length === 0) return;
-      intake.arrive({
-        facts: [],
-        describe: () => undefined,
-        memory: { space: COMMAND_SPACE, entries: () => entries },
-      });
+      if (Object.keys(entries).length > 0) intake.arrive(remembering(COMMAND_SPACE, entries));
     });
     for (const venue of venues) follow(venue);
     // After the venues: one that remembers its penalty ends it itself.

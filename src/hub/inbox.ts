@@ -17,6 +17,11 @@ export interface Arrival {
   readonly refused?: (why: SessionRelayError) => void;
 }
 
+/** Something to remember, and nothing to tell. */
+export function remembering(space: string, entries: { readonly [key: string]: Json }): Arrival {
+  return { facts: [], describe: () => undefined, memory: { space, entries: () => entries } };
+}
+
 /** Facts, and estimated bytes, that wait for the journal at most; beyond it the relay is blind until it is started again. */
 export const MAX_INBOX_FACTS = 200_000;
 export const MAX_INBOX_BYTES = 128 * 1024 * 1024;

@@ -4,7 +4,7 @@ import { isSessionState } from '../model/fold.js';
 import type { State } from '../model/session.js';
 import type { Venue, VenueMemory } from '../venues/venue.js';
 import { spaceName } from './forgetting.js';
-import type { Arrival } from './inbox.js';
+import { type Arrival, remembering } from './inbox.js';
 
 /** The role that each venue's sessions were opened under, by `<venue>.<id>`. */
 export const ROLE_SPACE = 'hub.roles';
@@ -42,7 +42,7 @@ export function createRoles(options: {
       if (!isSessionState(state) || state.venue !== venue.venue || !sources.has(state.source)) continue;
       const entries = venue.forget?.(state.source, state.session);
       if (entries === undefined) continue;
-      arrive({ facts: [], describe: () => undefined, memory: { space, entries: () => entries } });
+      arrive(remembering(space, entries));
     }
   };
 
@@ -54,11 +54,7 @@ export function createRoles(options: {
     known.set(space, first.role);
     // What is to be opened anew is remembered first: cut off in between, it is done once more.
     if (before !== undefined) openAnew(venue);
-    arrive({
-      facts: [],
-      describe: () => undefined,
-      memory: { space: ROLE_SPACE, entries: () => ({ [space]: first.role }) },
-    });
+    arrive(remembering(ROLE_SPACE, { [space]: first.role }));
   };
 
   return {

@@ -1,18 +1,16 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { test, vi } from 'vitest';
 import { type Relay, startRelay } from '../../src/relay.js';
 import { type Simulator, startDeribitSimulator } from '../../src/simulators/index.js';
 import { deribit } from '../../src/venues/deribit/index.js';
 import { closeAfterEach, describeInChromium, openPage } from '../support/chromium.js';
+import { packageFolder } from '../support/package-folder.js';
 import { example } from '../support/readme.js';
 
 /** README, "In a page: ten lines": bundled as a UI developer would, in a real browser, against a relay. */
 vi.setConfig({ testTimeout: 60_000 });
-const root = fileURLToPath(new URL('../../', import.meta.url));
 const folders: string[] = [];
 let simulator: Simulator | undefined;
 let relay: Relay | undefined;
@@ -24,11 +22,8 @@ closeAfterEach(async () => {
 
 /** A page of the developer's own, in the place of the dashboard: the relay is its origin. */
 async function builtPage(): Promise<string> {
-  const folder = mkdtempSync(join(tmpdir(), 'page-walk-'));
+  const folder = packageFolder();
   folders.push(folder);
-  mkdirSync(join(folder, 'node_modules'));
-  symlinkSync(root, join(folder, 'node_modules', 'session-relay'));
-  symlinkSync(join(root, 'node_modules', 'rxjs'), join(folder, 'node_modules', 'rxjs'));
   const served = join(folder, 'served');
   await build({
     stdin: { contents: example('page'), resolveDir: folder },

@@ -1,6 +1,7 @@
 import { entryOf, frameOf, headOf } from '../../../src/edge/frames.js';
 import { formatCursor } from '../../../src/model/cursor.js';
 import { type SessionEvent, timestampOf } from '../../../src/model/event.js';
+import type { BenchServer } from './server.js';
 
 /**
  * The relay's very frames for servers that are not it, rendered by its own renderer, chained, and ready as bytes before
@@ -11,6 +12,19 @@ export interface FrameSource {
   cursor(): string;
   prepare(events: number): void;
   next(): Uint8Array;
+}
+
+/** A contestant that sends these frames, on one port for its subscribers and for what makes its events happen. */
+export function serving(frames: FrameSource, port: number, deliveries: () => number): BenchServer {
+  return {
+    port,
+    triggerPort: port,
+    get cursor() {
+      return frames.cursor();
+    },
+    prepare: frames.prepare,
+    counts: () => ({ deliveries: deliveries() }),
+  };
 }
 
 /** Thirteen digits, as a real epoch has. */

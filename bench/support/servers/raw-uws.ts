@@ -1,5 +1,5 @@
 import type { WebSocket } from 'uWebSockets.js';
-import { createFrameSource } from './frame-source.js';
+import { createFrameSource, serving } from './frame-source.js';
 import type { BenchServer } from './server.js';
 
 const TOPIC = 'events';
@@ -34,13 +34,5 @@ export async function startRawUws(how: 'publish' | 'send', channel: string): Pro
       else resolve(uws.us_socket_local_port(token));
     });
   });
-  return {
-    port,
-    triggerPort: port,
-    get cursor() {
-      return frames.cursor();
-    },
-    prepare: frames.prepare,
-    counts: () => ({ deliveries }),
-  };
+  return serving(frames, port, () => deliveries);
 }

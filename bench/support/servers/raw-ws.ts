@@ -2,7 +2,8 @@ import { createServer } from 'node:http';
 import type { Socket } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { serverFrame } from '../load/framing.js';
-import { createFrameSource } from './frame-source.js';
+import { createFrameSource, serving } from './frame-source.js';
+import { listenOnLoopback } from './listen.js';
 import type { BenchServer } from './server.js';
 
 /** `ws` as fast as it goes: each event is framed once, and its bytes are written to every socket. */
@@ -29,16 +30,5 @@ export async function startRawWs(channel: string): Promise<BenchServer> {
     const server = request.url === '/feed' ? feed : events;
     server.handleUpgrade(request, socket, head, (webSocket) => server.emit('connection', webSocket, request));
   });
-  await new Promise<void>((resolve) => http.listen({ host: '127.0.0.1', port: 0, backlog: 4_096 }, resolve));
-  const address = http.address();
-  const port = typeof address === 'object' ? (address?.port ?? 0) : 0;
-  return {
-    port,
-    triggerPort: port,
-    get cursor() {
-      return frames.cursor();
-    },
-    prepare: frames.prepare,
-    counts: () => ({ deliveries }),
-  };
+  return serving(frames, await listenOnLoopback(http), () => deliveries);
 }

@@ -1,7 +1,8 @@
 import { createServer } from 'node:http';
 import { Server } from 'socket.io';
 import { WebSocketServer } from 'ws';
-import { createFrameSource } from './frame-source.js';
+import { createFrameSource, serving } from './frame-source.js';
+import { listenOnLoopback } from './listen.js';
 import type { BenchServer } from './server.js';
 
 const ROOM = 'events';
@@ -31,16 +32,5 @@ export async function startSocketIo(channel: string): Promise<BenchServer> {
     if (request.url !== '/feed') return;
     feed.handleUpgrade(request, socket, head, (webSocket) => feed.emit('connection', webSocket, request));
   });
-  await new Promise<void>((resolve) => http.listen({ host: '127.0.0.1', port: 0, backlog: 4_096 }, resolve));
-  const address = http.address();
-  const port = typeof address === 'object' ? (address?.port ?? 0) : 0;
-  return {
-    port,
-    triggerPort: port,
-    get cursor() {
-      return frames.cursor();
-    },
-    prepare: frames.prepare,
-    counts: () => ({ deliveries }),
-  };
+  return serving(frames, await listenOnLoopback(http), () => deliveries);
 }
