@@ -3,7 +3,9 @@ import { type Cursor, compareCursors, orderOf, parseCursor } from '../model/curs
 import type { Grant } from '../model/grant.js';
 import { addressOf, PatternTrie } from '../model/subject.js';
 import { type Entry, entryOf, type Frame, frameOf, headOf, pulseFrame } from './frames.js';
+import type { EdgeStats } from './stats.js';
 import { type Tapes, tapeId } from './tapes.js';
+import { bytesOnWire, type FanOut, type Slot } from './wire.js';
 
 /** What identical subscriptions share: they see the same frames, so a frame is rendered once for all of them. */
 export interface ChannelGroup {
@@ -12,12 +14,23 @@ export interface ChannelGroup {
   readonly pulses: boolean;
   /** The last event that this channel delivered, or the edge's position when the group was made: the next `previous`. */
   readonly last: string;
+  /**
+   * The last event that was handed to the members: behind `last` while a turn is being delivered. Whoever has taken
+   * everything keeps no cursor of its own.
+   */
+  readonly sent: string;
 }
 
-/** One subscription, as its group sees it. Neither call throws: one subscriber's fault must not reach the next. */
+/** One subscription, as its group sees it. No call throws: one subscriber's fault must not reach the next. */
 export interface Member {
-  /** The frames of one turn, in order: the same array for every member. */
+  /** Where it is sent to together with others. */
+  readonly slot: Slot | undefined;
+  /** The frames of one turn, in order, for this member alone: the same array for every one of them. */
   deliver(frames: readonly Frame[]): void;
+  /** The frames of one turn, so many bytes, were taken by its socket and not all have left it. */
+  queued(bytes: number): void;
+  /** Part of a turn's frames was taken, and nobody knows how many: it cannot go on. */
+  broken(): void;
   /** A pulse: may be dropped. */
   pulse(frame: string): void;
 }
@@ -26,9 +39,12 @@ interface Group extends ChannelGroup {
   /** What each of its frames begins with. */
   readonly head: string;
   last: string;
+  sent: string;
   /** Subscriptions that use the group, members or still replaying. */
   users: number;
   readonly members: Member[];
+  /** The slot of each member, at its place in `members`; {@link NO_SLOT} for one that is sent to by itself. */
+  readonly slots: number[];
   /** Where each member stands in `members`. */
   readonly places: Map<Member, number>;
   /** What this turn brought, until it is delivered. */
@@ -67,10 +83,21 @@ export interface Channels {
   readonly rendered: number;
 }
 
-/** What is told of each turn after it was delivered; see {@link Tapes}. */
-type Keeper = Pick<Tapes, 'keep'>;
+const NO_SLOT = -1;
 
-export function createChannels(start: string, keeper?: Keeper): Channels {
+export interface ChannelsOptions {
+  /** What is told of each turn after it was delivered; see {@link Tapes}. */
+  readonly keeper?: Pick<Tapes, 'keep'>;
+  /** Bytes of one turn that may be sent to many at once: what a socket in which nothing waits takes of live frames. */
+  readonly mostBytes?: number;
+  /** Where deliveries to many at once are counted. */
+  readonly stats?: Pick<EdgeStats, 'deliveries' | 'deliveredBytes'>;
+}
+
+export function createChannels(
+  start: string,
+  { keeper, mostBytes = Number.POSITIVE_INFINITY, stats }: ChannelsOptions = {},
+): Channels {
   const groups = new Map<string, Group>();
   const trie = new PatternTrie<Group>();
   const listeners = new PatternTrie<Group>();
@@ -79,6 +106,8 @@ export function createChannels(start: string, keeper?: Keeper): Channels {
   let delivered = start;
   let rendered = 0;
   let waiting: { readonly cursor: string; readonly tell: () => void }[] = [];
+  /** The transport of whoever came first; members of another are sent to by themselves. */
+  let fanOut: FanOut | undefined;
 
   const moveTo = (cursor: string, to = parseCursor(cursor)): void => {
     if (to === undefined || orderOf(to, at) <= 0) return;
@@ -91,6 +120,32 @@ export function createChannels(start: string, keeper?: Keeper): Channels {
     const [done, left] = [waiting.filter(isReached), waiting.filter((one) => !isReached(one))];
     waiting = left;
     for (const { tell } of done) tell();
+  };
+  /** All members in which nothing waits together, then the others one by one. */
+  const deliver = (group: Group, frames: readonly Frame[]): void => {
+    const { members, slots } = group;
+    const bytes = frames.reduce((sum, frame) => sum + bytesOnWire(frame.bytes), 0);
+    const result =
+      bytes > mostBytes
+        ? undefined
+        : fanOut?.send(
+            frames.map(({ data, text }) => data ?? text),
+            slots,
+          );
+    // Looked up before anybody is told: a member that is closed, or falls behind, leaves the arrays.
+    const at = (positions: readonly number[]): readonly Member[] =>
+      positions.flatMap((position) => members[position] ?? []);
+    const alone = result === undefined ? [...members] : at(result.skipped);
+    const [waits, broken] = [at(result?.queued ?? []), at(result?.failed ?? [])];
+    if (stats !== undefined) {
+      const many = members.length - alone.length - broken.length;
+      stats.deliveries += many * frames.length;
+      stats.deliveredBytes += many * bytes;
+    }
+    group.sent = group.last;
+    for (const member of waits) member.queued(bytes);
+    for (const member of broken) member.broken();
+    for (const member of alone) member.deliver(frames);
   };
   const idOf = ({ channel, fields, pulses }: Pick<Group, 'channel' | 'fields' | 'pulses'>): string =>
     `${channel} ${fields} ${pulses ? 1 : 0}`;
@@ -125,8 +180,10 @@ export function createChannels(start: string, keeper?: Keeper): Channels {
           pulses,
           head: headOf(channel),
           last: position,
+          sent: position,
           users: 0,
           members: [],
+          slots: [],
           places: new Map(),
           frames: [],
           beats: [],
@@ -148,8 +205,11 @@ export function createChannels(start: string, keeper?: Keeper): Channels {
     join(given, member) {
       const group = own(given);
       if (group === undefined || group.places.has(member)) return;
+      const { slot } = member;
+      fanOut ??= slot?.fanOut;
       group.places.set(member, group.members.length);
       group.members.push(member);
+      group.slots.push(slot === undefined || slot.fanOut !== fanOut ? NO_SLOT : slot.index);
     },
     leave(given, member) {
       const group = own(given);
@@ -157,8 +217,10 @@ export function createChannels(start: string, keeper?: Keeper): Channels {
       if (group === undefined || place === undefined) return;
       group.places.delete(member);
       const moved = group.members.pop();
-      if (moved === undefined || moved === member) return;
+      const slot = group.slots.pop();
+      if (moved === undefined || slot === undefined || moved === member) return;
       group.members[place] = moved;
+      group.slots[place] = slot;
       group.places.set(moved, place);
     },
     publish({ events, pulses, texts }) {
@@ -188,12 +250,12 @@ export function createChannels(start: string, keeper?: Keeper): Channels {
         const { frames, beats } = group;
         group.frames = [];
         group.beats = [];
-        if (frames.length > 0) framesOf.set(tapeId(group.channel, group.fields), frames);
-        // A member that is closed, or falls behind, by its own delivery leaves the array: walk a copy.
-        for (const member of [...group.members]) {
-          if (frames.length > 0) member.deliver(frames);
-          for (const beat of beats) member.pulse(beat);
+        if (frames.length > 0) {
+          framesOf.set(tapeId(group.channel, group.fields), frames);
+          deliver(group, frames);
         }
+        // A member that is closed by its own delivery leaves the array: walk a copy.
+        if (beats.length > 0) for (const member of [...group.members]) for (const beat of beats) member.pulse(beat);
       }
       // Those who fell behind find what they missed rendered.
       keeper?.keep(entries, (id) => framesOf.get(id));

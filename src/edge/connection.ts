@@ -129,6 +129,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     ...outbound,
     pump,
     stats,
+    slot: wire.slot,
     fail,
     grant: () => grant ?? NOBODY,
     fallBehind() {

@@ -9,7 +9,7 @@ import { type Connection, createConnection } from './connection.js';
 import { CLOSE, PROBLEM_TYPE, problemBody } from './errors.js';
 import { createFarewell, type Farewell } from './farewell.js';
 import type { JournalPages } from './journal-pages.js';
-import { DEFAULT_LIMITS, type Limits, type LiveLimits } from './limits.js';
+import { DEFAULT_LIMITS, type Limits, type LiveLimits, STREAM_SHARE } from './limits.js';
 import type { LiveAuthenticator, Renewal } from './live-auth.js';
 import { countPlaces, type Full, type Place, type Places, type Who } from './places.js';
 import { createReplay, type ReplayCounts } from './replay.js';
@@ -86,7 +86,9 @@ const SUBPROTOCOL = 'session-relay.v1';
 export function createEdge(options: EdgeOptions): Edge {
   const { bus, authenticator, clock, random, log } = options;
   const limits: { -readonly [K in keyof Limits]: Limits[K] } = { ...DEFAULT_LIMITS, ...options.limits };
-  const replay = createReplay({ bus });
+  const stats = createEdgeStats();
+  const mostBytes = Math.floor(limits.maxBufferedBytes * STREAM_SHARE);
+  const replay = createReplay({ bus, live: { mostBytes, stats } });
   const { channels } = replay;
   const states = createStates({ bus, channels, clock });
   const connections = new Set<Connection>();
@@ -94,7 +96,6 @@ export function createEdge(options: EdgeOptions): Edge {
   /** How often the rules were replaced: whoever was let in before and opens after must be judged again. */
   let renewals = 0;
   const places = options.places ?? countPlaces(limits);
-  const stats = createEdgeStats();
   const timers = new Set<Timer>();
   let farewell: Farewell<Connection> | undefined;
   let draining: Promise<void> | undefined;

@@ -21,6 +21,8 @@ export interface Outbound {
   send(texts: readonly string[]): boolean;
   /** Live frames: how many of them went, from the first on. The others must be replayed. */
   push(frames: readonly Frame[]): number;
+  /** So many bytes were handed to the socket by {@link FanOut}, and something waits in it since. */
+  queued(bytes: number): void;
   /**
    * Frames of a replay from index `from` on, no more than one part: the index of the first that did not go. `first`
    * stands in for the frame at `from`.
@@ -79,7 +81,7 @@ export function createOutbound({ wire, limits, clock, log, stats, left, close }:
     stalled: () => close(CLOSE.tooSlow, 'too slow: nothing was read for too long; resume with your last cursor'),
   });
 
-  // What is being written, for the one task that every cork runs: a delivery allocates nothing.
+  // What is being written, for the one task that every cork runs.
   let frames: readonly Frame[] = [];
   let next = 0;
   let first: Frame | undefined;
@@ -88,8 +90,6 @@ export function createOutbound({ wire, limits, clock, log, stats, left, close }:
   let written = 0;
   let alone = false;
   let outcome: SendOutcome = 'sent';
-  /** Nothing waited after the last message: then nothing does until the next. */
-  let quiet = false;
   const ended = (how: SendOutcome): boolean => outcome === how;
   const takes = (message: string | Uint8Array, bytes: number): boolean => {
     const size = bytesOnWire(bytes);
@@ -122,7 +122,6 @@ export function createOutbound({ wire, limits, clock, log, stats, left, close }:
       if (count === 1) task();
       else wire.cork(task);
       const now = wire.buffered();
-      quiet = now === 0;
       stall.sent(now, written);
       if (now < before) {
         tellWaiting(now);
@@ -154,27 +153,6 @@ export function createOutbound({ wire, limits, clock, log, stats, left, close }:
     return !stopped && !ended('refused');
   };
 
-  /** One frame where nothing waits, which is nearly always so: nothing is asked or kept that needs no look then. */
-  const pushOne = (frame: Frame): number => {
-    const size = bytesOnWire(frame.bytes);
-    try {
-      outcome = wire.send(frame.data ?? frame.text);
-      if (outcome !== 'sent') {
-        quiet = false;
-        stall.sent(wire.buffered(), outcome === 'queued' ? size : 0);
-        if (outcome === 'closed') close(CLOSE.goingAway, 'the socket is gone');
-        if (outcome !== 'queued') return 0;
-      }
-    } catch (thrown) {
-      log.error('a frame could not be sent', { error: messageOf(thrown) });
-      close(CLOSE.fault, 'a fault in the relay: connect again and resume');
-      return 0;
-    }
-    stats.deliveries++;
-    stats.deliveredBytes += size;
-    return 1;
-  };
-
   const tooSlow = (): void =>
     close(CLOSE.tooSlow, 'too slow: a reply found no room, because too much is unread; resume with your last cursor');
 
@@ -188,9 +166,6 @@ export function createOutbound({ wire, limits, clock, log, stats, left, close }:
     },
     push(all) {
       if (stopped) return 0;
-      const [only] = all;
-      if (quiet && all.length === 1 && only !== undefined && bytesOnWire(only.bytes) <= streamMost)
-        return pushOne(only);
       frames = all;
       next = 0;
       first = undefined;
@@ -204,6 +179,9 @@ export function createOutbound({ wire, limits, clock, log, stats, left, close }:
       }
       frames = [];
       return next;
+    },
+    queued(bytes) {
+      if (!stopped) stall.sent(wire.buffered(), bytes);
     },
     pour(all, from, head) {
       if (stopped) return from;

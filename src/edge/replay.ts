@@ -1,5 +1,5 @@
 import type { Bus } from '../bus/bus.js';
-import { type Channels, createChannels } from './channels.js';
+import { type Channels, type ChannelsOptions, createChannels } from './channels.js';
 import { createJournalPages, type JournalPages } from './journal-pages.js';
 import { REPLAY_CACHE_BYTES } from './limits.js';
 import { createLru } from './lru.js';
@@ -32,13 +32,15 @@ export interface ReplayOptions {
   readonly cacheBytes?: number;
   /** How a task is put behind what the event loop has waiting. Default `setImmediate`. */
   readonly defer?: (task: () => void) => void;
+  /** How live frames go to many at once. */
+  readonly live?: Pick<ChannelsOptions, 'mostBytes' | 'stats'>;
 }
 
-export function createReplay({ bus, cacheBytes = REPLAY_CACHE_BYTES, defer }: ReplayOptions): Replay {
+export function createReplay({ bus, cacheBytes = REPLAY_CACHE_BYTES, defer, live }: ReplayOptions): Replay {
   const lru = createLru(cacheBytes);
   const journal = createJournalPages({ bus, lru, position: () => channels.at() });
   const tapes = createTapes({ lru, journal });
-  const channels = createChannels(bus.head(), tapes);
+  const channels = createChannels(bus.head(), { ...live, keeper: tapes });
   const snapshots = createSnapshots({ bus, channels, lru });
   return {
     channels,

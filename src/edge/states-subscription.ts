@@ -209,6 +209,9 @@ export function createStatesSubscription(options: StatesSubscriptionOptions): Su
       get last() {
         return cursor;
       },
+      get sent() {
+        return cursor;
+      },
     },
     fits: (grant) => grant.fields === group.fields && viewOf(grant, channel).id === group.view.id,
     isLive: () => phase === 'live',

@@ -1,3 +1,4 @@
+import { SessionRelayError } from '../errors.js';
 import { type Cursor, compareCursors, formatCursor, orderOf, parseCursor } from '../model/cursor.js';
 import type { Grant } from '../model/grant.js';
 import { hasSnapshot } from '../model/subject.js';
@@ -12,12 +13,14 @@ import type { Replay } from './replay.js';
 import { type ReadChunk, snapshotFrame } from './snapshots.js';
 import type { EdgeStats } from './stats.js';
 import type { Tape } from './tapes.js';
+import type { Slot } from './wire.js';
 
 /** What a subscription needs of its connection. */
 export interface Outlet extends Outbound {
   readonly grant: () => Grant;
   readonly pump: Pump;
   readonly stats: EdgeStats;
+  readonly slot: Slot | undefined;
   /** What is live cannot follow: every live channel of the connection is replayed from where it stands. */
   fallBehind(): void;
   /** Something failed that the subscriber cannot know of: the connection must end. */
@@ -58,11 +61,12 @@ export interface SubscriptionOptions {
 /** Makes a subscription and takes its place in the channel's group; nothing is sent before `start`. */
 export function createSubscription({ channel, recovery, pulses, replay, outlet }: SubscriptionOptions): Subscription {
   const { channels, tapes, snapshots } = replay;
-  // Each delivery goes through here, and each object on its way is one more that no cache holds.
-  const { push } = outlet;
   const group = channels.acquire(channel, outlet.grant().fields, pulses);
   let phase: 'new' | 'gap' | 'states' | 'replay' | 'live' | 'ended' = 'new';
-  /** The last event that was sent, or what was said instead: the next frame's `previous`. */
+  /**
+   * The last event that was sent, or what was said instead: the next frame's `previous`. Not kept up while it is live:
+   * what the group has sent, this has.
+   */
   let chain = group.last;
   /** Everything that matches up to here was sent. Not kept up while it is live. */
   let at: Cursor = channels.at();
@@ -78,14 +82,23 @@ export function createSubscription({ channel, recovery, pulses, replay, outlet }
   let waiting = false;
   let page: JournalPage | undefined;
   let chunk: ReadChunk | undefined;
+  /** The last event that was sent, where a delivery ended before its end. */
+  let stoppedAt: string | undefined;
 
   const member: Member = {
+    slot: outlet.slot,
     deliver(frames) {
       if (phase !== 'live') return;
-      const went = push(frames);
-      const last = frames[went - 1];
-      if (last !== undefined) chain = last.id;
-      if (went < frames.length) outlet.fallBehind();
+      const went = outlet.push(frames);
+      if (went === frames.length) return;
+      stoppedAt = frames[went - 1]?.id ?? frames[0]?.previous;
+      outlet.fallBehind();
+    },
+    queued(bytes) {
+      outlet.queued(bytes);
+    },
+    broken() {
+      outlet.fail(new SessionRelayError('internal', 'a socket took part of what it was sent'));
     },
     pulse(frame) {
       if (phase === 'live') outlet.spare(frame, 'pulse');
@@ -242,7 +255,7 @@ export function createSubscription({ channel, recovery, pulses, replay, outlet }
     group,
     fits: (grant) => grant.fields === group.fields,
     isLive: () => phase === 'live',
-    sent: () => chain,
+    sent: () => (phase === 'live' ? group.sent : chain),
     sentUpTo() {
       if (phase === 'live' || phase === 'ended' || announced) return undefined;
       return formatCursor(at.epoch, at.offset);
@@ -266,6 +279,8 @@ export function createSubscription({ channel, recovery, pulses, replay, outlet }
     fallBehind() {
       if (phase !== 'live') return;
       channels.leave(group, member);
+      chain = stoppedAt ?? group.sent;
+      stoppedAt = undefined;
       const from = resumeAfter({
         sent: chain,
         last: group.last,

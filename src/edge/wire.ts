@@ -16,6 +16,38 @@ export interface Wire {
   readonly isOpen: boolean;
   /** The peer's address, or the one its proxy named where `limits.trustProxy` allows. */
   readonly remoteAddress: string;
+  /** Where it stands among its transport's wires; absent where each can only be sent to by itself. */
+  readonly slot?: Slot;
+}
+
+export interface Slot {
+  readonly fanOut: FanOut;
+  /** Its number there, and nobody else's before `closed` has returned. */
+  readonly index: number;
+}
+
+/**
+ * The wires of one transport, by number. What many are sent alike goes to them in one loop over flat arrays: with
+ * thousands of subscribers most of a delivery's time beside the system call is waiting for memory, so what is asked of
+ * each wire must be little and lie close together.
+ */
+export interface FanOut {
+  /**
+   * Sends the same text messages, in this order and in one write where the transport can, to each of the wires in which
+   * nothing waits. They must fit into what a wire may hold. Calls nobody back: who leaves by what it says must be told
+   * to leave afterwards.
+   */
+  send(messages: readonly (string | Uint8Array)[], slots: readonly number[]): FanOutResult;
+}
+
+/** Positions in the `slots` that were handed in, ascending. All others were sent everything, and nothing waits there. */
+export interface FanOutResult {
+  /** Nothing was sent: something waits there, or may, or the wire is not open. */
+  readonly skipped: readonly number[];
+  /** Everything was taken, and part of it waits. */
+  readonly queued: readonly number[];
+  /** Part of it was taken: such a wire must be ended. */
+  readonly failed: readonly number[];
 }
 
 /** What a text message of so many bytes takes in a socket: its frame's header too (RFC 6455 §5.2; a server masks nothing). */

@@ -1,6 +1,8 @@
 import type { WebSocket } from 'uWebSockets.js';
-import type { SendOutcome, Wire, WireHandlers } from '../edge/wire.js';
+import type { FanOut, SendOutcome, Wire, WireHandlers } from '../edge/wire.js';
 import { closeReason } from './refusal.js';
+import { IDLE, MAY_WAIT, NOT_OPEN, type Slots } from './slots.js';
+import { QUEUED, SENT } from './uws-fan-out.js';
 
 /** How long a peer may take to read what is queued before its close frame; then the socket is dropped. */
 const CLOSE_GRACE_MS = 30_000;
@@ -10,8 +12,6 @@ const CLOSE_GRACE_MS = 30_000;
  * the event that the socket is writable never came. Whoever waits for room would wait for the next heartbeat.
  */
 const PROD_AFTER_MS = 200;
-const SENT = 1;
-const QUEUED = 0;
 
 /** The one owner of a native socket, which must never be touched after its close event: this knows when that was. */
 export interface UwsWire extends Wire {
@@ -22,10 +22,17 @@ export interface UwsWire extends Wire {
   ended(code: number, reason: string): void;
 }
 
-export function createUwsWire(
-  socket: WebSocket<unknown>,
-  { remoteAddress, maxBufferedBytes }: { readonly remoteAddress: string; readonly maxBufferedBytes: number },
-): UwsWire {
+export interface UwsWireOptions {
+  readonly remoteAddress: string;
+  readonly maxBufferedBytes: number;
+  readonly slots: Slots<WebSocket<unknown>>;
+  /** Over the same slots. */
+  readonly fanOut: FanOut;
+}
+
+export function createUwsWire(socket: WebSocket<unknown>, options: UwsWireOptions): UwsWire {
+  const { remoteAddress, maxBufferedBytes, slots, fanOut } = options;
+  const index = slots.take(socket);
   let state: 'open' | 'closing' | 'closed' = 'open';
   let handlers: WireHandlers | undefined;
   let end: { readonly code: number; readonly reason: string } | undefined;
@@ -36,17 +43,23 @@ export function createUwsWire(
    * Something may wait in the socket. Asking is a call out of JavaScript, and most of the time nothing waits: what was
    * sent outside of any cork, and was not queued, has left.
    */
-  let mayWait = true;
+  const mayWait = (): boolean => slots.states()[index] !== IDLE;
+  /** Before it is attached, and once it is closing, nobody but its own handlers sends. */
+  const setWaits = (waits: boolean): void => {
+    // Its number may be another's by now.
+    if (state === 'closed') return;
+    slots.states()[index] = state !== 'open' || handlers === undefined ? NOT_OPEN : waits ? MAY_WAIT : IDLE;
+  };
 
   const isClosed = (): boolean => state === 'closed';
   let prodding: NodeJS.Timeout | undefined;
   let hasDrained = false;
 
   const waiting = (): number => {
-    if (!mayWait) return 0;
+    if (!mayWait()) return 0;
     const bytes = socket.getBufferedAmount();
-    mayWait = bytes > 0;
-    if (mayWait && prodding === undefined) {
+    setWaits(bytes > 0);
+    if (bytes > 0 && prodding === undefined) {
       hasDrained = false;
       prodding = setTimeout(prod, PROD_AFTER_MS);
       prodding.unref();
@@ -59,7 +72,7 @@ export function createUwsWire(
     const before = socket.getBufferedAmount();
     // An empty cork writes what is kept back, and nothing else.
     if (before > 0 && !hasDrained) socket.cork(() => undefined);
-    mayWait = true;
+    setWaits(true);
     if (!isClosed() && waiting() < before) drained();
   };
   const finish = (code: number, reason: string): void => {
@@ -68,29 +81,31 @@ export function createUwsWire(
   const terminate = (): void => {
     if (state === 'closed') return;
     state = 'closing';
+    setWaits(true);
     socket.close();
   };
 
   const drained = (): void => {
-    mayWait = true;
+    setWaits(true);
     if (state === 'open') handlers?.drained();
     else if (farewell !== undefined && state === 'closing' && socket.getBufferedAmount() === 0)
       finish(farewell.code, farewell.reason);
-    mayWait = true;
+    setWaits(true);
   };
 
   return {
     remoteAddress,
+    slot: { fanOut, index },
     get isOpen() {
       return state === 'open';
     },
     buffered: () => (state === 'closed' ? 0 : waiting()),
     send(message): SendOutcome {
       if (state !== 'open') return 'closed';
-      if (mayWait && waiting() > maxBufferedBytes) return 'refused';
+      if (mayWait() && waiting() > maxBufferedBytes) return 'refused';
       const outcome = socket.send(message, false, false);
       if (outcome === SENT) return 'sent';
-      mayWait = true;
+      setWaits(true);
       return outcome === QUEUED ? 'queued' : 'refused';
     },
     cork(task) {
@@ -104,7 +119,7 @@ export function createUwsWire(
         }
       });
       // What was corked leaves, or not, after the task.
-      mayWait = true;
+      setWaits(true);
       if (failure !== undefined) throw failure.thrown;
       return undefined;
     },
@@ -112,7 +127,7 @@ export function createUwsWire(
       if (state !== 'open') return;
       state = 'closing';
       const text = closeReason(reason);
-      mayWait = true;
+      setWaits(true);
       if (waiting() === 0) return finish(code, text);
       // Behind what is queued: above its limit uWebSockets.js would drop the close frame and cut the queue off.
       farewell = { code, reason: text };
@@ -122,13 +137,13 @@ export function createUwsWire(
     terminate,
     attach(next) {
       handlers = next;
-      mayWait = true;
+      setWaits(true);
       if (end !== undefined) next.closed(end.code, end.reason);
     },
     received(text, bytes) {
       if (state === 'open') handlers?.message(text, bytes);
       // Within its own events uWebSockets.js corks a socket by itself: what was sent then leaves, or not, afterwards.
-      mayWait = true;
+      setWaits(true);
     },
     drained() {
       hasDrained = true;
@@ -136,11 +151,15 @@ export function createUwsWire(
     },
     ended(code, reason) {
       if (state === 'closed') return;
+      state = 'closing';
+      setWaits(true);
       state = 'closed';
       clearTimeout(grace);
       clearTimeout(prodding);
       if (handlers === undefined) end = { code, reason };
       else handlers.closed(code, reason);
+      // Whoever stood in a group has left it by now.
+      slots.give(index);
     },
   };
 }

@@ -1,4 +1,11 @@
-import type { HttpRequest, HttpResponse, TemplatedApp, us_listen_socket, us_socket_context_t } from 'uWebSockets.js';
+import type {
+  HttpRequest,
+  HttpResponse,
+  TemplatedApp,
+  us_listen_socket,
+  us_socket_context_t,
+  WebSocket,
+} from 'uWebSockets.js';
 import { createServer } from 'node:net';
 import { z } from 'zod';
 import type { UpgradeDecision } from '../edge/wire.js';
@@ -6,7 +13,9 @@ import { messageOf, SessionRelayError } from '../errors.js';
 import { originOf, peerAddress, portTaken } from './address.js';
 import { createBodyBudget } from './body-budget.js';
 import { FAULT, NOT_ACCEPTING } from './refusal.js';
+import { createSlots } from './slots.js';
 import type { Listening, ListenOptions, Receiver, Transport, TransportHandlers } from './transport.js';
+import { createUwsFanOut } from './uws-fan-out.js';
 import { type RequestHead, refuse, serve } from './uws-http.js';
 import { createUwsWire, type UwsWire } from './uws-wire.js';
 
@@ -127,6 +136,8 @@ function serveApp(uws: Uws, given: ListenOptions, handlers: TransportHandlers): 
   const options = { ...given, bodies: createBodyBudget(given.maxBodiesBytes) };
   const { maxPayloadBytes, maxBufferedBytes } = options;
   const app = uws.App() as TemplatedApp & ChildApps;
+  const slots = createSlots<WebSocket<unknown>>();
+  const fanOut = createUwsFanOut(slots);
   let accepting = true;
   let lastEndAt = Number.NEGATIVE_INFINITY;
 
@@ -145,7 +156,7 @@ function serveApp(uws: Uws, given: ListenOptions, handlers: TransportHandlers): 
     open(socket) {
       const data = socket.getUserData();
       // No more than that: see `upgrade`.
-      data.held.wire = createUwsWire(socket, { ...options, remoteAddress: data.remoteAddress });
+      data.held.wire = createUwsWire(socket, { maxBufferedBytes, remoteAddress: data.remoteAddress, slots, fanOut });
     },
     message(socket, bytes, isBinary) {
       const { wire } = socket.getUserData().held;

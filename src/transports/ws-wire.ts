@@ -1,17 +1,28 @@
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
-import type { SendOutcome, Wire, WireHandlers } from '../edge/wire.js';
+import type { FanOut, SendOutcome, Wire, WireHandlers } from '../edge/wire.js';
 import { closeReason } from './refusal.js';
+import type { Slots } from './slots.js';
+import type { WsSeat } from './ws-fan-out.js';
 
 /** A turn's frames leave as one write, unless they are more than this: a write is not cut up by Node. */
 const WRITE_BYTES = 64 * 1024;
+const NOTHING = Buffer.alloc(0);
+
+export interface WsWireOptions {
+  readonly remoteAddress: string;
+  readonly maxBufferedBytes: number;
+  readonly slots: Slots<WsSeat>;
+  /** Over the same slots. */
+  readonly fanOut: FanOut;
+}
 
 /** Opens the wire of one `ws` socket; `ws` itself drops a socket whose peer does not close within 30 s. */
 export function attachWsWire(
   webSocket: WebSocket,
   socket: Socket,
   open: (wire: Wire) => WireHandlers,
-  { remoteAddress, maxBufferedBytes }: { readonly remoteAddress: string; readonly maxBufferedBytes: number },
+  { remoteAddress, maxBufferedBytes, slots, fanOut }: WsWireOptions,
 ): void {
   let isOpen = true;
   let corkedBytes: number | undefined;
@@ -24,8 +35,18 @@ export function attachWsWire(
     if (isOpen) handlers.drained();
   };
 
+  const index = slots.take({
+    webSocket,
+    socket,
+    queued() {
+      wantsDrain = true;
+      // It is flushed behind what waits: a socket tells by itself only of having drained from above its mark.
+      socket.write(NOTHING, flushed);
+    },
+  });
   const wire: Wire = {
     remoteAddress,
+    slot: { fanOut, index },
     get isOpen() {
       return isOpen;
     },
@@ -80,5 +101,7 @@ export function attachWsWire(
   webSocket.on('close', (code, reason) => {
     isOpen = false;
     handlers.closed(code, reason.toString());
+    // Whoever stood in a group has left it by now.
+    slots.give(index);
   });
 }

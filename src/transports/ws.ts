@@ -6,8 +6,10 @@ import { SessionRelayError } from '../errors.js';
 import { originOf, peerAddress, portTaken } from './address.js';
 import { createBodyBudget } from './body-budget.js';
 import { FAULT, NOT_ACCEPTING, type Refusal } from './refusal.js';
+import { createSlots } from './slots.js';
 import type { Listening, ListenOptions, Transport, TransportHandlers } from './transport.js';
 import { createTurns } from './turns.js';
+import { createWsFanOut, type WsSeat } from './ws-fan-out.js';
 import { flatHeaders, refuseRequest, serve } from './ws-http.js';
 import { attachWsWire } from './ws-wire.js';
 
@@ -28,7 +30,9 @@ export function createWsTransport(): Transport {
 
 async function listen(given: ListenOptions, handlers: TransportHandlers): Promise<Listening> {
   const options = { ...given, bodies: createBodyBudget() };
-  const { host, port, handshakeTimeoutMs } = options;
+  const { host, port, handshakeTimeoutMs, maxBufferedBytes } = options;
+  const slots = createSlots<WsSeat>();
+  const fanOut = createWsFanOut(slots);
   const sockets = new Set<Socket>();
   const upgraded = new Set<{ readonly socket: Socket; readonly isClosing: () => boolean }>();
   const decided = new WeakMap<IncomingMessage, string>();
@@ -84,7 +88,7 @@ async function listen(given: ListenOptions, handlers: TransportHandlers): Promis
           const entry = { socket, isClosing: () => webSocket.readyState !== webSocket.OPEN };
           upgraded.add(entry);
           webSocket.once('close', () => upgraded.delete(entry));
-          attachWsWire(webSocket, socket, decision.open, { ...options, remoteAddress });
+          attachWsWire(webSocket, socket, decision.open, { maxBufferedBytes, remoteAddress, slots, fanOut });
         });
       },
       () => refuseSocket(socket, FAULT),

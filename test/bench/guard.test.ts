@@ -174,7 +174,13 @@ function join(channels: Channels, channel: string, fields: Grant['fields'], memb
   const got: (readonly Frame[])[] = [];
   const group = channels.acquire(channel, fields, false);
   for (let index = 0; index < members; index++) {
-    const member: Member = { deliver: (frames) => void got.push(frames), pulse: () => {} };
+    const member: Member = {
+      slot: undefined,
+      deliver: (frames) => void got.push(frames),
+      queued() {},
+      broken() {},
+      pulse() {},
+    };
     channels.join(group, member);
   }
   return got;

@@ -30,6 +30,9 @@ function listener(): Member & { readonly frames: string[]; readonly beats: strin
   return {
     frames,
     beats,
+    slot: undefined,
+    queued() {},
+    broken() {},
     deliver: (more) => void frames.push(...more.map(({ text }) => text)),
     pulse: (beat) => void beats.push(beat),
   };
@@ -146,7 +149,7 @@ describe('groups', () => {
     const channels = createChannels('7-0');
     const group = channels.acquire('>', 'full', false);
     const rest = Array.from({ length: 5 }, listener);
-    const leaving: Member = { deliver: () => channels.leave(group, leaving), pulse() {} };
+    const leaving: Member = { ...listener(), deliver: () => channels.leave(group, leaving) };
     channels.join(group, leaving);
     for (const member of rest) channels.join(group, member);
     channels.publish({ events: [event(1, 'a', 'session.lost')], pulses: [] });

@@ -80,6 +80,8 @@ function setUp({ cacheBytes }: { readonly cacheBytes?: number } = {}) {
       take(fitting.map(({ text }) => text));
       return fitting.length;
     },
+    queued() {},
+    slot: undefined,
     pour(frames, from, first) {
       if (state.takes === 0) return from;
       take([first, ...frames.slice(from + 1)].map(({ text }) => text));

@@ -2,11 +2,11 @@ import { NEVER } from 'rxjs';
 import type { Bus } from '../../src/bus/bus.js';
 import { type Authenticator, createAuthenticator } from '../../src/edge/auth.js';
 import { createConnection } from '../../src/edge/connection.js';
-import { DEFAULT_LIMITS, type Limits } from '../../src/edge/limits.js';
+import { DEFAULT_LIMITS, type Limits, STREAM_SHARE } from '../../src/edge/limits.js';
 import { createReplay, type ReplayOptions } from '../../src/edge/replay.js';
 import { createStates } from '../../src/edge/states.js';
 import { createEdgeStats } from '../../src/edge/stats.js';
-import { bytesOnWire, type SendOutcome, type Wire, type WireHandlers } from '../../src/edge/wire.js';
+import { bytesOnWire, type SendOutcome, type Slot, type Wire, type WireHandlers } from '../../src/edge/wire.js';
 import type { Journal } from '../../src/hub/journal/journal.js';
 import { createMemoryJournal } from '../../src/hub/journal/memory.js';
 import { formatCursor } from '../../src/model/cursor.js';
@@ -14,6 +14,7 @@ import { type SessionEvent, timestampOf } from '../../src/model/event.js';
 import type { Grant } from '../../src/model/grant.js';
 import type { State } from '../../src/model/session.js';
 import { silentLog } from '../../src/net/log.js';
+import { createFakeFanOut } from './fake-fan-out.js';
 import { VirtualClock } from './virtual-clock.js';
 
 /** A socket whose peer reads what a test says, behind a kernel that takes so many bytes. */
@@ -33,6 +34,7 @@ export interface FakeWire extends Wire {
   readonly waiting: number;
   readonly unread: number;
   handlers: WireHandlers | undefined;
+  slot?: Slot;
 }
 
 export function createFakeWire(options: {
@@ -98,7 +100,9 @@ export function createFakeWire(options: {
       closedWith ??= 1006;
     },
     buffered,
-    isOpen: true,
+    get isOpen() {
+      return closedWith === undefined;
+    },
     remoteAddress: '127.0.0.1',
     read(bytes) {
       const before = buffered();
@@ -149,6 +153,8 @@ export interface EdgeStage {
   ): FakeWire;
   /** A subscriber that reads everything the moment it is sent. */
   connectInstant(received: (text: string) => void): { readonly handlers: WireHandlers };
+  /** A connection over a wire of the test's own. */
+  attach(wire: Wire): WireHandlers;
 }
 
 export async function createEdgeStage(
@@ -165,6 +171,8 @@ export async function createEdgeStage(
     readonly granted?: () => Grant;
     /** What data an event has, by its number. */
     readonly data?: (n: number) => object;
+    /** Default: subscribers are sent to together where nothing waits; `false`: each by itself. */
+    readonly together?: boolean;
   } = {},
 ): Promise<EdgeStage> {
   const clock = new VirtualClock();
@@ -226,7 +234,9 @@ export async function createEdgeStage(
     webhook: () => Promise.reject(new Error('not asked here')),
   };
   const deferred: (() => void)[] = [];
-  const how: ReplayOptions = { bus, defer: (task) => void deferred.push(task) };
+  const mostBytes = Math.floor(limits.maxBufferedBytes * STREAM_SHARE);
+  const how: ReplayOptions = { bus, defer: (task) => void deferred.push(task), live: { mostBytes } };
+  const fanOut = createFakeFanOut();
   const replay = createReplay(options.cacheBytes === undefined ? how : { ...how, cacheBytes: options.cacheBytes });
   const states = createStates({ bus, channels: replay.channels, clock });
   const micro = async (): Promise<void> => {
@@ -259,6 +269,7 @@ export async function createEdgeStage(
     },
     connect(kernelBytes, received, sending) {
       const wire = createFakeWire({ kernelBytes, received, sending });
+      if (options.together !== false) wire.slot = fanOut.slotFor(() => wire);
       wire.handlers = attach(wire);
       return wire;
     },
@@ -277,6 +288,7 @@ export async function createEdgeStage(
       };
       return { handlers: attach(wire) };
     },
+    attach: (wire) => attach(wire),
   };
   const attach = (wire: Wire): WireHandlers =>
     createConnection({

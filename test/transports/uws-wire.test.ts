@@ -1,5 +1,7 @@
 import type { WebSocket } from 'uWebSockets.js';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { createSlots } from '../../src/transports/slots.js';
+import { createUwsFanOut } from '../../src/transports/uws-fan-out.js';
 import { createUwsWire } from '../../src/transports/uws-wire.js';
 
 /**
@@ -28,7 +30,13 @@ beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
 function openWire(kernelTakes: () => number) {
-  const wire = createUwsWire(forgetfulSocket(kernelTakes), { remoteAddress: '192.0.2.1', maxBufferedBytes: 1_000 });
+  const slots = createSlots<WebSocket<unknown>>();
+  const wire = createUwsWire(forgetfulSocket(kernelTakes), {
+    remoteAddress: '192.0.2.1',
+    maxBufferedBytes: 1_000,
+    slots,
+    fanOut: createUwsFanOut(slots),
+  });
   const drains: number[] = [];
   wire.attach({ message: () => undefined, closed: () => undefined, drained: () => void drains.push(wire.buffered()) });
   return { wire, drains };
