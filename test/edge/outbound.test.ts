@@ -21,8 +21,6 @@ function setUp({ maxBufferedBytes = 1_000, stallMs = 30_000 } = {}) {
     /** So many bytes leave with the next message. */
     leaves: 0,
     corks: 0,
-    /** How often it was asked what waits. */
-    asked: 0,
   };
   const sent: string[] = [];
   const closes: number[] = [];
@@ -44,7 +42,6 @@ function setUp({ maxBufferedBytes = 1_000, stallMs = 30_000 } = {}) {
     close() {},
     terminate() {},
     buffered() {
-      state.asked++;
       return state.buffered;
     },
     isOpen: true,
