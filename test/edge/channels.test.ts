@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createChannels, type Member } from '../../src/edge/channels.js';
+import { createEdgeStats } from '../../src/edge/stats.js';
+import { bytesOnWire, type FanOut, type FanOutResult, type Slot } from '../../src/edge/wire.js';
 import type { Pulse, SessionEvent } from '../../src/model/event.js';
 import { addressOf, matches } from '../../src/model/subject.js';
 
@@ -180,5 +182,99 @@ describe('groups', () => {
     channels.advance('7-2');
     channels.advance('6-9');
     expect(channels.position()).toBe('7-4');
+  });
+});
+
+describe('what goes to many at once', () => {
+  /** A transport that says of each slot what a test wants, and keeps what it was handed. */
+  function createTransport(says: Partial<FanOutResult> = {}) {
+    const calls: { readonly messages: readonly string[]; readonly slots: readonly number[] }[] = [];
+    const fanOut: FanOut = {
+      send(messages, slots) {
+        calls.push({ messages: messages.map(String), slots: [...slots] });
+        return { skipped: [], queued: [], failed: [], ...says };
+      },
+    };
+    return { fanOut, calls };
+  }
+  function inSlot(slot: Slot | undefined) {
+    const queued: number[] = [];
+    const broken: true[] = [];
+    return {
+      ...listener(),
+      slot,
+      queued: (bytes: number) => void queued.push(bytes),
+      broken: () => void broken.push(true),
+      told: { queued, broken },
+    };
+  }
+  const lost = (offset: number): SessionEvent => event(offset, 'a', 'session.lost');
+
+  test('one call a group and turn; whoever is skipped gets the frames alone, and what became of the others is told', () => {
+    const { fanOut, calls } = createTransport({ skipped: [1], queued: [2], failed: [3] });
+    const stats = createEdgeStats();
+    const channels = createChannels('7-0', { stats });
+    const group = channels.acquire('>', 'full', false);
+    const members = Array.from({ length: 5 }, (_, index) => inSlot({ fanOut, index: 10 + index }));
+    for (const member of members) channels.join(group, member);
+    channels.publish({ events: [lost(1), lost(2)], pulses: [] });
+    expect(calls.map(({ slots }) => slots)).toEqual([[10, 11, 12, 13, 14]]);
+    const messages = calls[0]?.messages ?? [];
+    expect(messages.map((frame) => paramsOf(frame).previous)).toEqual(['7-0', '7-1']);
+    expect(members.map(({ frames }) => frames.length)).toEqual([0, 2, 0, 0, 0]);
+    const bytes = messages.reduce((sum, frame) => sum + bytesOnWire(Buffer.byteLength(frame)), 0);
+    expect(members.map(({ told }) => [told.queued, told.broken.length])).toEqual([
+      [[], 0],
+      [[], 0],
+      [[bytes], 0],
+      [[], 1],
+      [[], 0],
+    ]);
+    // The one that was sent to alone counts for itself.
+    expect([stats.deliveries, stats.deliveredBytes]).toEqual([3 * 2, 3 * bytes]);
+  });
+
+  test('members without a slot, or with one of another transport, are sent to alone', () => {
+    const [mine, other] = [createTransport(), createTransport()];
+    const channels = createChannels('7-0');
+    const group = channels.acquire('>', 'full', false);
+    const slots = [{ fanOut: mine.fanOut, index: 4 }, undefined, { fanOut: other.fanOut, index: 4 }];
+    for (const slot of slots) channels.join(group, inSlot(slot));
+    channels.publish({ events: [lost(1)], pulses: [] });
+    expect([mine.calls.map((call) => call.slots), other.calls]).toEqual([[[4, -1, -1]], []]);
+  });
+
+  test('slots move with their members when one leaves', () => {
+    const { fanOut, calls } = createTransport();
+    const channels = createChannels('7-0');
+    const group = channels.acquire('>', 'full', false);
+    const members = Array.from({ length: 4 }, (_, index) => inSlot({ fanOut, index }));
+    for (const member of members) channels.join(group, member);
+    for (const [offset, leaving] of [1, 3, 0].entries()) {
+      const member = members[leaving];
+      if (member !== undefined) channels.leave(group, member);
+      channels.publish({ events: [lost(offset + 1)], pulses: [] });
+    }
+    expect(calls.map(({ slots }) => slots.toSorted())).toEqual([[0, 2, 3], [0, 2], [2]]);
+  });
+
+  test('a turn of more bytes than a socket takes of live frames goes to each alone', () => {
+    const { fanOut, calls } = createTransport();
+    const channels = createChannels('7-0', { mostBytes: 500 });
+    const member = inSlot({ fanOut, index: 0 });
+    channels.join(channels.acquire('>', 'full', false), member);
+    channels.publish({ events: [lost(1)], pulses: [] });
+    channels.publish({ events: [lost(2), lost(3), lost(4)], pulses: [] });
+    expect([calls.length, member.frames.length]).toEqual([1, 3]);
+  });
+
+  test('what was handed out last is known before anybody is told: a member that ends by it knows where it stands', () => {
+    const { fanOut } = createTransport({ skipped: [0] });
+    const channels = createChannels('7-0');
+    const group = channels.acquire('>', 'full', false);
+    const seen: string[] = [];
+    channels.join(group, { ...inSlot({ fanOut, index: 0 }), deliver: () => void seen.push(group.sent, group.last) });
+    channels.publish({ events: [lost(1)], pulses: [] });
+    expect([seen, group.sent]).toEqual([['7-1', '7-1'], '7-1']);
   });
 });

@@ -230,16 +230,19 @@ function someEvents(count: number): readonly Told[] {
 interface World {
   readonly cacheBytes: number;
   readonly kernelBytes: number;
+  /** Whether what is live goes to both at once, or to each by itself. */
+  readonly together: boolean;
   /** Events of an earlier epoch, and of this one, before anybody subscribes. */
   readonly past: number;
   readonly before: number;
 }
 
-async function play(script: readonly Step[], { cacheBytes, kernelBytes, past, before }: World) {
+async function play(script: readonly Step[], { cacheBytes, kernelBytes, together, past, before }: World) {
   const states = new Map<string, State>();
   const stage = await createEdgeStage({
     limits: { maxBufferedBytes: MAX_BUFFERED, stallMs: 1e9, maxRequestsPerSecond: 1e9 },
     cacheBytes,
+    together,
     maxAgeMs: 1_000,
     states: () => [...states.values()].toSorted((a, b) => (a.key < b.key ? -1 : 1)),
     data: (n) => ({ n, text: 'x'.repeat(n % 70) }),
@@ -392,6 +395,7 @@ test(
     const world = fc.record({
       cacheBytes: fc.constantFrom(0, 100_000, 100_000, 100_000, 1_000_000, 1_000_000),
       kernelBytes: fc.constantFrom(0, 2_000, 20_000),
+      together: fc.boolean(),
       past: fc.constantFrom(0, 0, 3, 256),
       before: fc.constantFrom(0, 240, 256),
     });
