@@ -52,6 +52,8 @@ interface Page {
   upTo: number;
   frames: Frame[];
   bytes: number;
+  /** How often somebody was handed frames of it. */
+  served: number;
   readonly drop: () => void;
 }
 
@@ -66,6 +68,8 @@ interface OwnTape extends Tape {
 const FRAME_OVERHEAD_BYTES = 120;
 const PAGE_OVERHEAD_BYTES = 200;
 const NO_FRAMES: readonly Frame[] = [];
+/** From so many times on a page is kept as bytes: a socket would encode each text anew for each subscriber. */
+const OFTEN = 2;
 
 export function createTapes({ lru, journal }: { readonly lru: Lru; readonly journal: JournalPages }): Tapes {
   const tapes = new Map<string, OwnTape>();
@@ -82,6 +86,7 @@ export function createTapes({ lru, journal }: { readonly lru: Lru; readonly jour
       upTo: after,
       frames: [],
       bytes: PAGE_OVERHEAD_BYTES,
+      served: 0,
       drop() {
         tape.pages.delete(key);
         forgetUnused(tape);
@@ -95,8 +100,7 @@ export function createTapes({ lru, journal }: { readonly lru: Lru; readonly jour
     let last = page.frames.at(-1)?.id;
     for (const frame of frames) {
       const chained = last === undefined ? frame : rechained(frame, tape.head, last);
-      // Kept as text alone: its bytes beside it would take the room of another.
-      page.frames.push(chained.data === undefined ? chained : { ...chained, data: undefined });
+      page.frames.push(page.served < OFTEN ? asText(chained) : asBytes(chained));
       page.bytes += chained.bytes + FRAME_OVERHEAD_BYTES;
       last = chained.id;
     }
@@ -161,6 +165,7 @@ export function createTapes({ lru, journal }: { readonly lru: Lru; readonly jour
   };
 
   const serve = (page: Page, at: Cursor): Taken => {
+    if (++page.served === OFTEN) page.frames = page.frames.map(asBytes);
     lru.touch(page);
     return {
       how: 'frames',
@@ -223,6 +228,25 @@ export function createTapes({ lru, journal }: { readonly lru: Lru; readonly jour
       if (last.epoch !== first.epoch || span.upTo - span.after !== entries.length) return;
       journal.extend(entries, span);
       for (const tape of running) feed(tape, framesOf(tape.id) ?? NO_FRAMES, span);
+    },
+  };
+}
+
+/** As text alone: its bytes beside it would take the room of another. */
+function asText(frame: Frame): Frame {
+  return frame.data === undefined ? frame : { ...frame, data: undefined };
+}
+
+/** As bytes alone; the text is made of them where one is asked for. */
+function asBytes({ id, offset, previous, bytes, text, data = Buffer.from(text) }: Frame): Frame {
+  return {
+    id,
+    offset,
+    previous,
+    bytes,
+    data,
+    get text() {
+      return data.toString();
     },
   };
 }
