@@ -199,6 +199,7 @@ export function createChannels(
       const group = own(given);
       if (group === undefined || --group.users > 0) return;
       groups.delete(idOf(group));
+      fanOut?.forget(group.slots);
       trie.delete(group.channel, group);
       if (group.pulses) listeners.delete(group.channel, group);
     },

@@ -34,10 +34,13 @@ export interface Slot {
 export interface FanOut {
   /**
    * Sends the same text messages, in this order and in one write where the transport can, to each of the wires in which
-   * nothing waits. They must fit into what a wire may hold. Calls nobody back: who leaves by what it says must be told
+   * nothing waits. They must fit into what a wire may hold. One array stands for one group, whoever is in it at the
+   * time. Calls nobody back: who leaves by what it says must be told
    * to leave afterwards.
    */
   send(messages: readonly (string | Uint8Array)[], slots: readonly number[]): FanOutResult;
+  /** This array is sent to no more: what was remembered of it may go. */
+  forget(slots: readonly number[]): void;
 }
 
 /** Positions in the `slots` that were handed in, ascending. All others were sent everything, and nothing waits there. */

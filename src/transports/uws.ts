@@ -137,7 +137,7 @@ function serveApp(uws: Uws, given: ListenOptions, handlers: TransportHandlers): 
   const { maxPayloadBytes, maxBufferedBytes } = options;
   const app = uws.App() as TemplatedApp & ChildApps;
   const slots = createSlots<WebSocket<unknown>>();
-  const fanOut = createUwsFanOut(slots);
+  const fanOut = createUwsFanOut({ slots, publish: (topic, message) => app.publish(topic, message, false, false) });
   let accepting = true;
   let lastEndAt = Number.NEGATIVE_INFINITY;
 

@@ -36,6 +36,7 @@ export function createWsFanOut({ sockets: seats }: Pick<Slots<WsSeat>, 'sockets'
       }
       return { skipped, queued, failed: [] };
     },
+    forget() {},
   };
 }
 

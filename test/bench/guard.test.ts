@@ -25,6 +25,13 @@ interface Calls {
   cork: number;
   buffered: number;
   bytes: number;
+  subscribed: number;
+  /** Of a group, and not of a subscriber. */
+  published: number;
+}
+
+function noCalls(): Calls {
+  return { send: 0, cork: 0, buffered: 0, bytes: 0, subscribed: 0, published: 0 };
 }
 
 /** A socket of uWebSockets.js that takes everything at once, and counts. */
@@ -43,15 +50,17 @@ function countingSocket(calls: Calls): WebSocket<unknown> {
       calls.buffered++;
       return 0;
     },
+    subscribe: () => void calls.subscribed++,
+    unsubscribe: () => void calls.subscribed++,
   };
   return socket as unknown as WebSocket<unknown>;
 }
 
-function createSockets() {
+function createSockets(calls: Calls) {
   const slots = createSlots<WebSocket<unknown>>();
-  const fanOut = createUwsFanOut(slots);
+  const fanOut = createUwsFanOut({ slots, publish: () => calls.published++ });
   return {
-    open: (calls: Calls): UwsWire =>
+    open: (): UwsWire =>
       createUwsWire(countingSocket(calls), { remoteAddress: '192.0.2.1', maxBufferedBytes: 262_144, slots, fanOut }),
   };
 }
@@ -87,12 +96,12 @@ async function count(world: {
   const { groups, members, turns, eventsOfTurn } = world;
   const matching = ['deribit.main.s0.>', 'deribit.main.*.session.updated', '*.main.s0.>', '*.*.s0.session.*', '>'];
   const stage = await createEdgeStage();
-  const sockets = createSockets();
-  const calls: Calls = { send: 0, cork: 0, buffered: 0, bytes: 0 };
+  const calls = noCalls();
+  const sockets = createSockets(calls);
   for (let group = 0; group < groups; group++) {
     for (let member = 0; member < members; member++) {
-      await follow(stage, sockets.open(calls), matching[group] ?? '');
-      await follow(stage, sockets.open(calls), `deribit.main.elsewhere${group}.>`);
+      await follow(stage, sockets.open(), matching[group] ?? '');
+      await follow(stage, sockets.open(), `deribit.main.elsewhere${group}.>`);
     }
   }
   const turn = (): void => {
@@ -101,7 +110,7 @@ async function count(world: {
   };
   // The first delivery finds out that nothing waits.
   turn();
-  Object.assign(calls, { send: 0, cork: 0, buffered: 0, bytes: 0 });
+  Object.assign(calls, noCalls());
   const before = stage.replay.channels.rendered;
   for (let n = 0; n < turns; n++) stage.append(updates(eventsOfTurn, 'deribit.main.s0'));
   const stringify = vi.spyOn(JSON, 'stringify');
@@ -135,6 +144,8 @@ test.each([
     bytes: groups * members * turns,
     cork: 0,
     buffered: 0,
+    subscribed: 0,
+    published: 0,
     rendered: groups * turns,
     stringified: turns,
     encoded: groups * turns,
@@ -143,24 +154,33 @@ test.each([
 });
 
 test.each([
-  { groups: 1, members: 2 },
-  { groups: 1, members: 200 },
-  { groups: 5, members: 40 },
-])('a burst, $groups groups of $members: one cork a subscriber, and one question what waits', async (size) => {
-  const { groups, members } = size;
-  const [turns, eventsOfTurn] = [3, 32];
-  const events = turns * eventsOfTurn;
-  expect(await count({ ...size, turns, eventsOfTurn })).toEqual({
-    send: groups * members * events,
-    bytes: groups * members * events,
-    cork: groups * members * turns,
-    buffered: groups * members * turns,
-    rendered: groups * events,
-    stringified: events,
-    encoded: groups * events,
-    measured: 0,
-  });
-});
+  // To a few, and short ones: each message is sent to each.
+  { groups: 1, members: 2, eventsOfTurn: 32, published: 0 },
+  { groups: 5, members: 40, eventsOfTurn: 4, published: 0 },
+  // Else the last alone, behind what is published once for the group.
+  { groups: 1, members: 200, eventsOfTurn: 32, published: 31 },
+  { groups: 5, members: 40, eventsOfTurn: 8, published: 7 },
+])(
+  'bursts of $eventsOfTurn, $groups groups of $members: a cork a subscriber, one question what waits',
+  async (size) => {
+    const { groups, members, eventsOfTurn, published } = size;
+    const turns = 3;
+    const events = turns * eventsOfTurn;
+    const sent = groups * members * turns * (eventsOfTurn - published);
+    expect(await count({ groups, members, turns, eventsOfTurn })).toEqual({
+      send: sent,
+      bytes: sent,
+      cork: groups * members * turns,
+      buffered: groups * members * turns,
+      subscribed: 0,
+      published: groups * turns * published,
+      rendered: groups * events,
+      stringified: events,
+      encoded: groups * events,
+      measured: 0,
+    });
+  },
+);
 
 test('a subscriber that is alone in its group gets the text: nothing is encoded beforehand for one', async () => {
   const turns = 20;
@@ -169,6 +189,8 @@ test('a subscriber that is alone in its group gets the text: nothing is encoded 
     bytes: 0,
     cork: 0,
     buffered: 0,
+    subscribed: 0,
+    published: 0,
     rendered: 3 * turns,
     stringified: turns,
     encoded: 0,
@@ -179,11 +201,11 @@ test('a subscriber that is alone in its group gets the text: nothing is encoded 
 /** Bytes of heap that handing one turn of so many events to so many takes, at the least of some tries. */
 function heapOfTurn(members: number, eventsOfTurn: number): number {
   const channels = createChannels('7-0');
-  const sockets = createSockets();
-  const calls: Calls = { send: 0, cork: 0, buffered: 0, bytes: 0 };
+  const calls = noCalls();
+  const sockets = createSockets(calls);
   const group = channels.acquire('>', 'full', false);
   for (let index = 0; index < members; index++) {
-    const wire = sockets.open(calls);
+    const wire = sockets.open();
     wire.attach({ message() {}, drained() {}, closed() {} });
     // It finds out that nothing waits.
     wire.buffered();
@@ -199,11 +221,11 @@ function heapOfTurn(members: number, eventsOfTurn: number): number {
     // A collection in between says nothing.
     if (grown >= 0) least = Math.min(least, grown);
   }
-  expect(calls.send).toBe(members * eventsOfTurn * 30);
+  expect(calls.send + calls.published * members).toBe(members * eventsOfTurn * 30);
   return least;
 }
 
-test.each([1, 32])('turns of %i: a delivery allocates nothing, not even a byte', (eventsOfTurn) => {
+test.each([1, 4, 32])('turns of %i: a delivery allocates nothing, not even a byte', (eventsOfTurn) => {
   const [few, many] = [100, 20_000];
   const grown = heapOfTurn(many, eventsOfTurn) - heapOfTurn(few, eventsOfTurn);
   expect(grown / (many - few)).toBeLessThan(1);

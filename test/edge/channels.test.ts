@@ -189,13 +189,15 @@ describe('what goes to many at once', () => {
   /** A transport that says of each slot what a test wants, and keeps what it was handed. */
   function createTransport(says: Partial<FanOutResult> = {}) {
     const calls: { readonly messages: readonly string[]; readonly slots: readonly number[] }[] = [];
+    const forgotten: (readonly number[])[] = [];
     const fanOut: FanOut = {
       send(messages, slots) {
         calls.push({ messages: messages.map(String), slots: [...slots] });
         return { skipped: [], queued: [], failed: [], ...says };
       },
+      forget: (slots) => void forgotten.push(slots),
     };
-    return { fanOut, calls };
+    return { fanOut, calls, forgotten };
   }
   function inSlot(slot: Slot | undefined) {
     const queued: number[] = [];
@@ -256,6 +258,17 @@ describe('what goes to many at once', () => {
       channels.publish({ events: [lost(offset + 1)], pulses: [] });
     }
     expect(calls.map(({ slots }) => slots.toSorted())).toEqual([[0, 2, 3], [0, 2], [2]]);
+  });
+
+  test('the transport is told when a group is no more', () => {
+    const { fanOut, forgotten } = createTransport();
+    const channels = createChannels('7-0');
+    const [group, same] = [channels.acquire('>', 'full', false), channels.acquire('>', 'full', false)];
+    channels.join(group, inSlot({ fanOut, index: 0 }));
+    channels.release(same);
+    expect(forgotten).toEqual([]);
+    channels.release(group);
+    expect(forgotten).toHaveLength(1);
   });
 
   test('a turn of more bytes than a socket takes of live frames goes to each alone', () => {

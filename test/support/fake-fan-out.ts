@@ -20,6 +20,7 @@ export function createFakeFanOut(): { slotFor(wire: () => Wire): Slot } {
       }
       return result;
     },
+    forget() {},
   };
   return {
     slotFor(wire) {

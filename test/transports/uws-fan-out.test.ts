@@ -29,7 +29,7 @@ function createSocket(outcomes: readonly number[], waits = 0) {
 
 function setUp(sockets: readonly ReturnType<typeof createSocket>[]) {
   const slots = createSlots<WebSocket<unknown>>();
-  const fanOut = createUwsFanOut(slots);
+  const fanOut = createUwsFanOut({ slots, publish: () => true });
   const indices = sockets.map(({ native }) => slots.take(native));
   const idle = (): void => {
     for (const index of indices) slots.states()[index] = IDLE;
@@ -75,7 +75,7 @@ test('whoever is not open, has left, or has no slot is skipped', () => {
 
 test('a number is given again, and the one who had it changes nothing of it', () => {
   const slots = createSlots<WebSocket<unknown>>();
-  const fanOut = createUwsFanOut(slots);
+  const fanOut = createUwsFanOut({ slots, publish: () => true });
   const open = (socket: ReturnType<typeof createSocket>) =>
     createUwsWire(socket.native, { remoteAddress: '192.0.2.1', maxBufferedBytes: 1_000, slots, fanOut });
   const first = open(createSocket([SENT]));
@@ -94,7 +94,7 @@ test('a number is given again, and the one who had it changes nothing of it', ()
 
 test('a wire is sent to by the fan-out only while it is open and attached, and after it has said that nothing waits', () => {
   const slots = createSlots<WebSocket<unknown>>();
-  const fanOut = createUwsFanOut(slots);
+  const fanOut = createUwsFanOut({ slots, publish: () => true });
   const socket = createSocket([SENT]);
   const wire = createUwsWire(socket.native, { remoteAddress: '192.0.2.1', maxBufferedBytes: 1_000, slots, fanOut });
   const send = (): readonly number[] => fanOut.send(['x'], [wire.slot?.index ?? -1]).skipped;

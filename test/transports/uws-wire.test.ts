@@ -35,7 +35,7 @@ function openWire(kernelTakes: () => number) {
     remoteAddress: '192.0.2.1',
     maxBufferedBytes: 1_000,
     slots,
-    fanOut: createUwsFanOut(slots),
+    fanOut: createUwsFanOut({ slots, publish: () => true }),
   });
   const drains: number[] = [];
   wire.attach({ message: () => undefined, closed: () => undefined, drained: () => void drains.push(wire.buffered()) });
