@@ -233,7 +233,7 @@ export function createChannels(
         if (orderOf(entry.at, at) <= 0) continue;
         entries.push(entry);
         trie.match(entry.address, (group) => {
-          group.frames.push(frameOf(group.head, group.last, entry, group.fields, group.members.length > 1));
+          group.frames.push(frameOf(group.head, group.last, entry, group.fields));
           group.last = event.id;
           rendered++;
           touched.add(group);

@@ -14,7 +14,7 @@ export interface Frame {
   readonly text: string;
   /** UTF-8 bytes of `text`. */
   readonly bytes: number;
-  /** These bytes, where many are sent them: a socket would encode the text anew for each. */
+  /** These bytes, unless it is kept for replays: a socket would encode the text anew for each who is sent it. */
   readonly data: Buffer | undefined;
 }
 
@@ -51,18 +51,11 @@ export function headOf(channel: string): string {
   return `{"jsonrpc":"2.0","method":"subscription","params":{"channel":${JSON.stringify(channel)},"previous":"`;
 }
 
-/** `isShared`: many are sent it. */
-export function frameOf(
-  head: string,
-  previous: string,
-  entry: Entry,
-  fields: Grant['fields'],
-  isShared = false,
-): Frame {
+export function frameOf(head: string, previous: string, entry: Entry, fields: Grant['fields']): Frame {
   const text = `${head}${previous}","data":${jsonOf(entry, fields)}}}`;
-  const data = isShared ? Buffer.from(text) : undefined;
-  const bytes = data?.length ?? Buffer.byteLength(text);
-  return { id: entry.event.id, offset: entry.at.offset, previous, text, bytes, data };
+  // Also for one alone: to ask a text that was put together for its bytes takes longer than to make them.
+  const data = Buffer.from(text);
+  return { id: entry.event.id, offset: entry.at.offset, previous, text, bytes: data.length, data };
 }
 
 /** The same frame with another `previous`: what is rendered for all meets what one subscriber was sent last. */

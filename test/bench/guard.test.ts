@@ -182,19 +182,19 @@ test.each([
   },
 );
 
-test('a subscriber that is alone in its group gets the text: nothing is encoded beforehand for one', async () => {
+test('a subscriber that is alone in its group costs as much as each of many', async () => {
   const turns = 20;
   expect(await count({ groups: 3, members: 1, turns, eventsOfTurn: 1 })).toEqual({
     send: 3 * turns,
-    bytes: 0,
+    bytes: 3 * turns,
     cork: 0,
     buffered: 0,
     subscribed: 0,
     published: 0,
     rendered: 3 * turns,
     stringified: turns,
-    encoded: 0,
-    measured: 3 * turns,
+    encoded: 3 * turns,
+    measured: 0,
   });
 });
 
