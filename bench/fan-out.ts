@@ -7,8 +7,7 @@ const BASELINE = 'uWebSockets.js publish';
 const CONTESTANTS = [
   () => openStand({ name: 'relay, uWebSockets.js', terms: { kind: 'relay', transport: 'uws' }, venue: true }),
   () => openStand({ name: BASELINE, terms: { kind: 'uws-publish', channel: DERIBIT_CHANNEL } }),
-  () =>
-    openStand({ name: 'uWebSockets.js, a corked send each', terms: { kind: 'uws-send', channel: DERIBIT_CHANNEL } }),
+  () => openStand({ name: 'uWebSockets.js, a flat loop', terms: { kind: 'uws-send', channel: DERIBIT_CHANNEL } }),
   () => openStand({ name: 'relay, ws', terms: { kind: 'relay', transport: 'ws' }, venue: true }),
 ];
 
