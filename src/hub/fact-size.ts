@@ -43,8 +43,8 @@ export function fitFact(fact: Fact): Fitted {
 function shorten(fact: Fact): Fitted {
   if (fact.session.length > MAX_NAME_CHARACTERS) return { fact: undefined, bytes: 0, faulty: true };
   const named = shortName(fact);
-  const bytes = weigh(named.data);
-  if (bytes <= MAX_FACT_BYTES && !hasLongText(named.data, 0)) return { fact: named, bytes, faulty: false };
+  const bytes = sum(named.data, 0, MAX_TEXT_CHARACTERS, Number.POSITIVE_INFINITY);
+  if (bytes <= MAX_FACT_BYTES) return { fact: named, bytes, faulty: false };
   const cut = cutTexts(named.data, 0);
   const cutBytes = weigh(cut);
   if (cutBytes <= MAX_FACT_BYTES) return { fact: { ...named, data: cut } as Fact, bytes: cutBytes, faulty: false };
@@ -55,15 +55,18 @@ function shorten(fact: Fact): Fitted {
 }
 
 /** What a value costs in memory, estimated from its texts and the number of its parts. */
-export function weigh(value: unknown, depth = 0): number {
-  if (typeof value === 'string') return VALUE_BYTES + value.length;
-  if (typeof value !== 'object' || value === null || depth > MAX_DEPTH) return VALUE_BYTES;
+export function weigh(value: unknown): number {
+  return sum(value, 0, Number.POSITIVE_INFINITY, VALUE_BYTES);
+}
+
+/** Infinite where a text is longer than `longest`; `beyond` is what a part counts that is nested too deeply to be told. */
+function sum(value: unknown, depth: number, longest: number, beyond: number): number {
+  if (typeof value === 'string') return value.length > longest ? Number.POSITIVE_INFINITY : VALUE_BYTES + value.length;
+  if (typeof value !== 'object' || value === null) return VALUE_BYTES;
+  if (depth > MAX_DEPTH) return beyond;
   let bytes = VALUE_BYTES;
-  if (Array.isArray(value)) {
-    for (const one of value) bytes += weigh(one, depth + 1);
-    return bytes;
-  }
-  for (const [name, one] of Object.entries(value)) bytes += name.length + weigh(one, depth + 1);
+  if (!Array.isArray(value)) for (const name of Object.keys(value)) bytes += name.length;
+  for (const one of Object.values(value)) bytes += sum(one, depth + 1, longest, beyond);
   return bytes;
 }
 
@@ -71,12 +74,6 @@ function shortName(fact: Fact): Fact {
   const { key } = fact;
   if (key === undefined || key.length <= MAX_NAME_CHARACTERS) return fact;
   return { ...fact, key: `sha256:${createHash('sha256').update(key).digest('base64url')}` };
-}
-
-function hasLongText(value: unknown, depth: number): boolean {
-  if (typeof value === 'string') return value.length > MAX_TEXT_CHARACTERS;
-  if (typeof value !== 'object' || value === null) return false;
-  return depth > MAX_DEPTH || Object.values(value).some((one) => hasLongText(one, depth + 1));
 }
 
 function cutTexts(value: unknown, depth: number): unknown {

@@ -4,7 +4,7 @@ import { type Fact, SOURCE_TOKEN } from '../model/event.js';
 import { sampleOf } from '../model/grant.js';
 import type { Clock, Random, Timer } from '../net/clock.js';
 import type { Log } from '../net/log.js';
-import { createRetry } from '../net/retry.js';
+import { createRetry, type Retry } from '../net/retry.js';
 import { fitFact } from './fact-size.js';
 import { type Arrival, createInbox } from './inbox.js';
 import type { Journal, JournalBatch } from './journal/journal.js';
@@ -89,10 +89,10 @@ export function createIntake(options: IntakeOptions): Intake {
       return;
     }
     // A sign of life is worth nothing later.
-    const isPulses = arrival.facts.length > 0 && arrival.facts.every(({ type }) => type === 'heartbeat.pulse');
-    if (failing && memory === undefined && isPulses) return;
+    if (failing && memory === undefined && isPulses(arrival.facts)) return;
     const { facts, bytes } = fitted(arrival.facts);
-    const outcome = inbox.push({ ...arrival, facts }, clock.monotonic(), bytes);
+    const taken = facts === arrival.facts ? arrival : { ...arrival, facts };
+    const outcome = inbox.push(taken, clock.monotonic(), bytes);
     if (outcome === 'taken') return wake();
     if (outcome === 'full' || origin === undefined) {
       const why = shut('the journal does not follow', { waitingFacts: inbox.facts });
@@ -123,7 +123,8 @@ export function createIntake(options: IntakeOptions): Intake {
       const data = { what: 'inconsistent', sample } as const;
       kept.push({ source, session: SOURCE_TOKEN, type: 'source.fault', data });
     }
-    return { facts: kept, bytes };
+    const isSame = kept.length === facts.length && kept.every((fact, index) => fact === facts[index]);
+    return { facts: isSame ? facts : kept, bytes };
   };
 
   const wake = (): void => {
@@ -136,8 +137,9 @@ export function createIntake(options: IntakeOptions): Intake {
 
   /** Since when the oldest waits of what is not committed, or owed to a session. */
   const oldestAt = (): number | undefined => {
-    const waiting = [flight?.at, inbox.oldestAt, ledger?.dueSince()].filter((at) => at !== undefined);
-    return waiting.length === 0 ? undefined : Math.min(...waiting);
+    const never = Number.POSITIVE_INFINITY;
+    const at = Math.min(flight?.at ?? never, inbox.oldestAt ?? never, ledger?.dueSince() ?? never);
+    return at === never ? undefined : at;
   };
   const oldestMs = (): number => {
     const at = oldestAt();
@@ -235,15 +237,16 @@ export function createIntake(options: IntakeOptions): Intake {
 
   /** Appends until it is done; `false` where it was given up. */
   const write = async (batch: JournalBatch): Promise<boolean> => {
-    const retry = createRetry({ clock, random, baseMs: APPEND_RETRY_BASE_MS, capMs: APPEND_RETRY_CAP_MS });
+    let retry: Retry | undefined;
     for (;;) {
       try {
-        return await unlessGivenUp(journal.append(batch).then(() => true));
+        return await unlessGivenUp(journal.append(batch));
       } catch (thrown) {
         if (isHeld(batch)) return true;
         fail(`the journal does not commit: ${messageOf(thrown)}`);
         log.error('the journal does not commit', { error: messageOf(thrown), events: batch.events.length });
       }
+      retry ??= createRetry({ clock, random, baseMs: APPEND_RETRY_BASE_MS, capMs: APPEND_RETRY_CAP_MS });
       if (!(await pause(retry.next().delayMs))) return false;
     }
   };
@@ -265,22 +268,23 @@ export function createIntake(options: IntakeOptions): Intake {
 
   const pause = async (ms: number): Promise<boolean> => {
     let timer: Timer | undefined;
-    const over = new Promise<boolean>((resolve) => {
-      timer = clock.setTimer(() => resolve(true), ms);
+    const over = new Promise<void>((resolve) => {
+      timer = clock.setTimer(resolve, ms);
     });
     const goOn = await unlessGivenUp(over);
     timer?.cancel();
     return goOn;
   };
 
-  const unlessGivenUp = (task: Promise<boolean>): Promise<boolean> =>
+  /** `false` where it was given up before it was done. */
+  const unlessGivenUp = (task: Promise<unknown>): Promise<boolean> =>
     new Promise((resolve, reject) => {
       if (giveUp === ABANDONED) {
         resolve(false);
         return;
       }
       giveUp = () => resolve(false);
-      task.then(resolve, reject);
+      task.then(() => resolve(true), reject);
     });
 
   const notCommitted = (): SessionRelayError =>
@@ -306,6 +310,10 @@ export function createIntake(options: IntakeOptions): Intake {
       pending?.();
     },
   };
+}
+
+function isPulses(facts: readonly Fact[]): boolean {
+  return facts.length > 0 && facts.every(({ type }) => type === 'heartbeat.pulse');
 }
 
 /** Stands for a relay that has given up on its journal. */

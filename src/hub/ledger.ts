@@ -23,6 +23,7 @@ import {
 } from './derive.js';
 import { createEnded } from './ended.js';
 import type { Journal, JournalBatch } from './journal/journal.js';
+import { createNames } from './names.js';
 import { isRepeat, nameOf, wordsOf } from './naming.js';
 import { createRoom } from './room.js';
 import { createSafetyWatch } from './safety-watch.js';
@@ -90,6 +91,7 @@ interface Owed {
 export function createLedger(options: LedgerOptions): Ledger {
   const { journal, clock, epoch, log } = options;
   const book = createStateBook(options.states);
+  const namesOf = createNames();
   let events: SessionEvent[] = [];
   let pulses: Pulse[] = [];
   let keys = new Set<string>();
@@ -126,7 +128,7 @@ export function createLedger(options: LedgerOptions): Ledger {
     return state !== undefined && isSessionState(state) ? state : undefined;
   };
   const sourceStateOf = ({ venue, source }: SourceDescription): SourceState | undefined => {
-    const state = book.get(sessionKey(venue, source, SOURCE_TOKEN));
+    const state = book.get(namesOf(venue, { source, session: SOURCE_TOKEN }).subject);
     return state !== undefined && !isSessionState(state) ? state : undefined;
   };
 
@@ -137,7 +139,7 @@ export function createLedger(options: LedgerOptions): Ledger {
 
   /** Makes an event of a fact, unless it was told before. Where the fold fails nothing is recorded. */
   const record = (fact: Fact, description: SourceDescription): SessionEvent | undefined => {
-    const subject = sessionKey(description.venue, fact.source, fact.session);
+    const { subject, source } = namesOf(description.venue, fact);
     const before = book.get(subject);
     if (isRepeat(fact, before, lastWords.get(subject))) return undefined;
     const id = formatCursor(epoch, offset + 1);
@@ -157,7 +159,7 @@ export function createLedger(options: LedgerOptions): Ledger {
     keys.add(key);
     events.push(event);
     if (after !== undefined || before !== undefined) book.put(subject, after);
-    if (after === undefined) forget(subject);
+    if (after === undefined) forget(subject, source);
     else if (isSessionState(after)) follow(fact, after);
     return event;
   };
@@ -168,12 +170,11 @@ export function createLedger(options: LedgerOptions): Ledger {
     else if (after.statusSince?.cursor === after.cursor || !endedSince.has(after.key)) endedSince.begin(after.key);
   };
 
-  const forget = (key: string): void => {
+  const forget = (key: string, source: string): void => {
     watch.forget(key);
     lastWords.delete(key);
     endedSince.end(key);
     owed.delete(key);
-    const source = sourceOfKey(key);
     if (key !== `${source}.${SOURCE_TOKEN}`) return;
     carriers.delete(source);
     descriptions.delete(source);
@@ -251,8 +252,9 @@ export function createLedger(options: LedgerOptions): Ledger {
   });
 
   const takeFact = (fact: Fact, description: SourceDescription): void => {
-    const subject = sessionKey(description.venue, fact.source, fact.session);
-    descriptions.set(sourceOfKey(subject), description);
+    const names = namesOf(description.venue, fact);
+    const { subject } = names;
+    descriptions.set(names.source, description);
     const due = owed.get(subject);
     // A fact that says itself that the session is stale knows better why; the verdict follows it.
     if (due !== undefined && fact.type === 'session.stale') delete due.stale;
@@ -261,7 +263,7 @@ export function createLedger(options: LedgerOptions): Ledger {
       pulse(fact, subject, description);
       return;
     }
-    if (!room.admits(fact, subject, description)) return;
+    if (!room.admits(fact, names, description)) return;
     const before = sessionOf(subject)?.status;
     const event = record(fact, description);
     if (event === undefined) return;

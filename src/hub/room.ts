@@ -2,11 +2,11 @@ import { type Fact, SOURCE_TOKEN } from '../model/event.js';
 import { isSessionState, makesSession } from '../model/fold.js';
 import { sampleOf } from '../model/grant.js';
 import type { SourceState } from '../model/session.js';
-import { sessionKey } from '../model/subject.js';
 import type { Log } from '../net/log.js';
 import type { SourceDescription } from '../venues/venue.js';
 import type { Ended } from './ended.js';
-import { type StateBook, sourceOfKey } from './state-book.js';
+import type { Names } from './names.js';
+import type { StateBook } from './state-book.js';
 
 /**
  * What one source may be made to hold by what its venue says. Beyond it a fact is refused, which is told as
@@ -14,7 +14,7 @@ import { type StateBook, sourceOfKey } from './state-book.js';
  */
 export interface Room {
   /** Whether a fact may be taken in; where sessions are too many, those that ended make room before their time. */
-  admits(fact: Fact, subject: string, description: SourceDescription): boolean;
+  admits(fact: Fact, names: Names, description: SourceDescription): boolean;
 }
 
 /** Sessions of one source, living and ended. */
@@ -68,11 +68,9 @@ export function createRoom(options: {
   };
 
   return {
-    admits(fact, subject, description) {
-      const source = sourceOfKey(subject);
+    admits(fact, { subject, source }, description) {
       if (fact.session === SOURCE_TOKEN) {
-        const { venue } = description;
-        const state = sourceStateOf(sessionKey(venue, fact.source, SOURCE_TOKEN));
+        const state = sourceStateOf(subject);
         if (!isOnePartTooMany(fact, state)) return true;
         return refuse(fact, description, 'parts', `more than ${MAX_PARTS_OF_SOURCE} parts are in trouble`);
       }

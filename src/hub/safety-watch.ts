@@ -3,6 +3,7 @@ import {
   assess,
   type Evidence,
   emptyEvidence,
+  isAssessedAlike,
   isWorse,
   observe,
   recallEvidence,
@@ -47,7 +48,21 @@ interface Watched {
   /** Absent before the first verdict of this life. */
   settled?: Settled;
   timer?: Timer;
+  judged?: Judged | undefined;
 }
+
+/** What the last verdict was made of: while it is the same, and it is not yet `untilMs`, so is the verdict. */
+interface Judged {
+  readonly state: SessionState;
+  readonly attributes: SourceState['attributes'] | undefined;
+  readonly evidence: Evidence;
+  readonly policy: SafetyPolicy;
+  /** On the monotonic clock. */
+  readonly untilMs: number;
+}
+
+/** A verdict is looked at again so much before time may change it: sums of fractions are not exact. */
+const MARGIN_MS = 1;
 
 export function createSafetyWatch(options: {
   readonly clock: Clock;
@@ -68,6 +83,23 @@ export function createSafetyWatch(options: {
     return fresh;
   };
 
+  /**
+   * Most of what a session says moves nothing that its verdict is made of. Evidence, policies and attributes are never
+   * changed in place: the same object says the same.
+   */
+  const isStillSo = (one: Watched, state: SessionState, source: SourceState | undefined, policy: SafetyPolicy) => {
+    const { judged } = one;
+    return (
+      judged !== undefined &&
+      !onlyWorse &&
+      judged.evidence === one.evidence &&
+      judged.policy === policy &&
+      judged.attributes === source?.attributes &&
+      isAssessedAlike(judged.state, state) &&
+      (judged.untilMs === Number.POSITIVE_INFINITY || clock.monotonic() < judged.untilMs)
+    );
+  };
+
   return {
     observe(key, event) {
       const one = of(key);
@@ -82,6 +114,7 @@ export function createSafetyWatch(options: {
     },
     judge(state, source, policy) {
       const one = of(state.key);
+      if (isStillSo(one, state, source, policy)) return undefined;
       const nowMs = clock.monotonic();
       const verdict = assess({ state, source, evidence: one.evidence, policy, nowMs, wallMs: clock.now() });
       // After a restart what was published before it still stands.
@@ -91,7 +124,24 @@ export function createSafetyWatch(options: {
       if (!isHeldBack) one.settled = settled;
       one.timer?.cancel();
       const waits = [verdict.recheckInMs, isHeldBack ? undefined : recheckInMs].filter((ms) => ms !== undefined);
-      if (waits.length > 0 && !stopped) one.timer = clock.setTimer(() => due(state.key), Math.min(...waits));
+      const waitMs = waits.length > 0 ? Math.min(...waits) : Number.POSITIVE_INFINITY;
+      if (waits.length > 0 && !stopped) {
+        one.timer = clock.setTimer(() => {
+          one.judged = undefined;
+          due(state.key);
+        }, waitMs);
+      }
+      // What is lost is also judged by the time of the day, and the wall clock may jump.
+      one.judged =
+        state.status === 'lost'
+          ? undefined
+          : {
+              state,
+              attributes: source?.attributes,
+              evidence: one.evidence,
+              policy,
+              untilMs: nowMs + waitMs - MARGIN_MS,
+            };
       return changed && !isHeldBack ? { ...settled.published, previous: before.published.level } : undefined;
     },
     forget(key) {

@@ -43,9 +43,11 @@ export function createStateBook(states: readonly State[]): StateBook {
     return waiting === undefined ? committed.get(key) : (waiting ?? undefined);
   };
   const index = (key: string, before: State | undefined, after: State | undefined): void => {
+    const wasSession = before !== undefined && isSessionState(before);
     const isSession = after !== undefined && isSessionState(after);
-    const parentBefore = before !== undefined && isSessionState(before) ? before.parent : undefined;
+    const parentBefore = wasSession ? before.parent : undefined;
     const parentAfter = isSession ? after.parent : undefined;
+    if (isSession === wasSession && parentBefore === parentAfter) return;
     if (isSession) add(bySource, sourceOfKey(key), key);
     else remove(bySource, sourceOfKey(key), key);
     if (parentBefore === parentAfter) return;

@@ -229,10 +229,19 @@ export const sessionEvent: z.ZodType<SessionEvent> = z.discriminatedUnion(
 const FIRST_MS = Date.parse('0000-01-01T00:00:00.000Z');
 const LAST_MS = Date.parse('9999-12-31T23:59:59.999Z');
 
+/** The second that was formatted last: what is told in one second is formatted once, all but its milliseconds. */
+const last = { second: Number.NaN, text: '' };
+
 /**
  * `2026-11-22T13:15:02.123Z` of ms since the Unix epoch. A venue's end that lies beyond what RFC 3339 can say becomes
  * the last moment that it can. Throws `RangeError` for NaN.
  */
 export function timestampOf(ms: number): string {
-  return new Date(Math.min(LAST_MS, Math.max(FIRST_MS, ms))).toISOString();
+  const whole = Math.trunc(Math.min(LAST_MS, Math.max(FIRST_MS, ms)));
+  const second = Math.floor(whole / 1_000);
+  if (second !== last.second) {
+    last.text = new Date(second * 1_000).toISOString().slice(0, -'000Z'.length);
+    last.second = second;
+  }
+  return `${last.text}${String(whole - second * 1_000).padStart(3, '0')}Z`;
 }

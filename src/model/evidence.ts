@@ -182,6 +182,7 @@ function extended(evidence: Evidence, expiresAt: string | undefined): Evidence {
 
 function confirm(evidence: Evidence, input: Input): Evidence {
   const { confirmed, refused } = evidence;
+  if (confirmed.includes(input) && !refused.includes(input)) return evidence;
   return {
     ...evidence,
     confirmed: confirmed.includes(input) ? confirmed : [...confirmed, input],

@@ -48,9 +48,18 @@ export interface Verdict extends Safety {
   readonly recheckInMs?: number;
 }
 
+/** All of a session's state that a verdict is made of, so that whoever keeps one knows when it still holds. */
+const ASSESSED = ['venue', 'kind', 'role', 'status', 'stale', 'staleSince', 'heartbeat', 'protection'] as const;
+type Assessed = Pick<SessionState, (typeof ASSESSED)[number]>;
+
+/** Whether a verdict on the one is a verdict on the other, where all else is the same. */
+export function isAssessedAlike(one: Assessed, other: Assessed): boolean {
+  return ASSESSED.every((name) => one[name] === other[name]);
+}
+
 export interface AssessInput {
-  readonly state: SessionState;
-  readonly source: SourceState | undefined;
+  readonly state: Assessed;
+  readonly source: Pick<SourceState, 'attributes'> | undefined;
   readonly evidence: Evidence;
   readonly policy: SafetyPolicy;
   /** The observer's monotonic clock, as in `observe`. */

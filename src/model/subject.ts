@@ -132,6 +132,19 @@ export function coversKey(pattern: string, key: string): boolean {
   return tokens.every((token, index) => wanted[index] === '*' || wanted[index] === token);
 }
 
+/** Addresses that were cut last: the same few come again and again, and tokens cut anew are hashed anew at each step. */
+const cut = new Map<string, readonly string[]>();
+const MAX_CUT = 16_384;
+
+function tokensOf(address: string): readonly string[] {
+  const known = cut.get(address);
+  if (known !== undefined) return known;
+  if (cut.size >= MAX_CUT) cut.clear();
+  const tokens = address.split('.');
+  cut.set(address, tokens);
+  return tokens;
+}
+
 interface Node<T> {
   readonly children: Map<string, Node<T>>;
   readonly exact: Set<T>;
@@ -167,7 +180,7 @@ export class PatternTrie<T> {
 
   /** Calls `visit` for each value whose pattern matches, each once a pattern. */
   match(address: string, visit: (value: T) => void): void {
-    walk(this.#root, address.split('.'), 0, visit);
+    walk(this.#root, tokensOf(address), 0, visit);
   }
 
   #find(pattern: string, create: boolean): Set<T> | undefined {

@@ -1,7 +1,7 @@
-import { z } from 'zod';
 import { messageOf, SessionRelayError, VenueError, VenueTimeoutError } from '../errors.js';
-import { type Json, json, readJson } from '../model/json.js';
+import type { Json } from '../model/json.js';
 import type { Clock, Timer } from './clock.js';
+import { type ReadError, readFrame } from './json-rpc-frame.js';
 
 /**
  * The client's side of JSON-RPC 2.0 over one connection. Make one per connection (per generation): replies that
@@ -72,11 +72,6 @@ interface Pending {
   reject(error: SessionRelayError): void;
 }
 
-const rpcError = z.object({ code: z.number(), message: z.string().catch('no message'), data: json.optional() });
-const identifier = z.union([z.string(), z.number()]);
-const reply = z.looseObject({ id: identifier.nullish(), result: json.optional(), error: rpcError.nullish() });
-const notification = z.object({ method: z.string(), params: json.optional() });
-
 export function createJsonRpc(options: JsonRpcOptions): JsonRpc {
   const { clock, send, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
   const waiting = new Map<string | number, Pending>();
@@ -119,7 +114,7 @@ export function createJsonRpc(options: JsonRpcOptions): JsonRpc {
       });
     },
     accept(text) {
-      const frame = read(text);
+      const frame = readFrame(text);
       if ('why' in frame) return bad(frame.why, text);
       if ('called' in frame) {
         return { kind: 'notification', method: frame.called.method, params: frame.called.params ?? null };
@@ -160,23 +155,8 @@ export function createJsonRpc(options: JsonRpcOptions): JsonRpc {
   };
 }
 
-function plain({ code, message, data }: z.infer<typeof rpcError>): RpcError {
+function plain({ code, message, data }: ReadError): RpcError {
   return data === undefined ? { code, message } : { code, message, data };
-}
-
-type Frame =
-  | { readonly called: z.infer<typeof notification> }
-  | { readonly answered: z.infer<typeof reply> }
-  | { readonly why: string };
-
-function read(text: string): Frame {
-  const parsed = readJson(text);
-  if (!parsed.ok) return { why: parsed.why };
-  if (Array.isArray(parsed.value)) return { why: 'a batch' };
-  const called = notification.safeParse(parsed.value);
-  if (called.success) return { called: called.data };
-  const answered = reply.safeParse(parsed.value);
-  return answered.success ? { answered: answered.data } : { why: 'neither a reply nor a notification' };
 }
 
 function bad(why: string, text: string): Incoming {

@@ -46,6 +46,26 @@ describe('a cursor', () => {
     );
   });
 
+  test('is two numbers with a dash between them, as they are written, and nothing else', () => {
+    const SHAPE = /^(0|[1-9]\d{0,15})-(0|[1-9]\d{0,15})$/;
+    const digits = fc.oneof(
+      fc.maxSafeNat().map(String),
+      fc.stringMatching(/^[0-9]{0,18}$/),
+      fc.constantFrom('', '00', '９'),
+    );
+    const glue = fc.constantFrom('-', '-', '-', '--', '', ' -', '\n');
+    fc.assert(
+      fc.property(digits, glue, digits, fc.constantFrom('', '', '', '-', '\n', 'x'), (left, between, right, after) => {
+        const text = `${left}${between}${right}${after}`;
+        const [, epoch, offset] = SHAPE.exec(text) ?? [];
+        const wanted = { epoch: Number(epoch), offset: Number(offset) };
+        const isOne = Number.isSafeInteger(wanted.epoch) && Number.isSafeInteger(wanted.offset);
+        expect(parseCursor(text)).toEqual(isOne ? wanted : undefined);
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
   test('orders by epoch, then by offset, as numbers and not as texts', () => {
     fc.assert(
       fc.property(position, position, (a, b) => {

@@ -125,6 +125,30 @@ describe('a time', () => {
     );
   });
 
+  test('is the calendar’s, whatever moment was written before it', () => {
+    const near = fc.integer({ min: -1, max: 2_001 });
+    const moment = fc.oneof(
+      near,
+      near.map((ms) => ms - 0.5),
+      near.map((ms) => ms - 1e9),
+      fc.double({ noNaN: true }),
+      fc.integer(),
+    );
+    fc.assert(
+      fc.property(fc.array(moment, { minLength: 2, maxLength: 20 }), (moments) => {
+        const wanted = (ms: number): string =>
+          new Date(Math.min(253_402_300_799_999, Math.max(-62_167_219_200_000, ms))).toISOString();
+        expect(moments.map(timestampOf)).toEqual(moments.map(wanted));
+      }),
+    );
+  });
+
+  test('that was refused leaves the next one right', () => {
+    const before = timestampOf(1_000);
+    expect(() => timestampOf(Number.NaN)).toThrow(RangeError);
+    expect(timestampOf(1_001)).toBe(before.replace('.000Z', '.001Z'));
+  });
+
   test('beyond what RFC 3339 can say becomes the last moment that it can: an absurd end of a venue stops nothing', () => {
     for (const ms of [253_402_300_800_000, 8.64e15, 1e20, Number.POSITIVE_INFINITY]) {
       expect(timestampOf(ms)).toBe('9999-12-31T23:59:59.999Z');

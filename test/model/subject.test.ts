@@ -251,6 +251,22 @@ describe('a pattern', () => {
 });
 
 describe('a trie of patterns', () => {
+  test('finds as much of addresses without end as of the few that come again', () => {
+    const trie = new PatternTrie<string>();
+    for (const pattern of ['ibkr.main.>', 'ibkr.*.7.session.opened', 'deribit.>']) trie.add(pattern, pattern);
+    const found = (address: string): readonly string[] => {
+      const values: string[] = [];
+      trie.match(address, (value) => values.push(value));
+      return values;
+    };
+    for (let session = 0; session < 40_000; session++) {
+      if (found(`ibkr.main.${session}.session.opened`).length !== (session === 7 ? 2 : 1))
+        throw new Error(`${session}`);
+    }
+    expect(found('ibkr.main.7.session.opened').toSorted()).toEqual(['ibkr.*.7.session.opened', 'ibkr.main.>']);
+    expect(found('ibkr.desk.7.session.closed')).toEqual([]);
+  });
+
   const addition = fc.record({ pattern: smallPattern, value: fc.nat({ max: 3 }), add: fc.boolean() });
 
   test('finds what a loop over all patterns finds, through any additions and removals', () => {

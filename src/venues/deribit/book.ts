@@ -43,27 +43,22 @@ export function createBook(options: {
   let remembered = state;
 
   /** What a frame changed is remembered in the batch that tells of it, whoever tells. */
-  const tell: Tell = (facts, own, committed) => {
+  const send = (facts: readonly Fact[], own?: Memory, committed?: FactBatch['committed']): void => {
     const memory = joined(platformMemory(state, remembered), own);
     remembered = state;
     if (facts.length === 0 && memory === undefined) {
       committed?.(false);
       return;
     }
-    const named = facts.map(
-      (fact) =>
-        ({
-          source,
-          session: OF_SOURCE.test(fact.type) ? SOURCE_TOKEN : session,
-          generation: generation(),
-          ...fact,
-        }) as Fact,
-    );
     out({
-      facts: named,
+      facts,
       ...(memory === undefined ? {} : { memory }),
       ...(committed === undefined ? {} : { committed }),
     });
+  };
+  const name = (fact: Told): Fact => {
+    const token = OF_SOURCE.test(fact.type) ? SOURCE_TOKEN : session;
+    return { source, session: token, generation: generation(), ...fact } as Fact;
   };
   const mapped = (frame: Frame): readonly Fact[] => {
     const [after, facts] = mapFrame(state, frame, generation());
@@ -72,8 +67,8 @@ export function createBook(options: {
   };
 
   return {
-    tell,
-    map: (frame) => tell(mapped(frame)),
+    tell: (facts, memory, committed) => send(facts.map(name), memory, committed),
+    map: (frame) => send(mapped(frame)),
     mapped,
     get state() {
       return state;

@@ -78,7 +78,7 @@ export function createFrameReader(options: FrameReaderOptions): FrameReader {
     }
   };
   const takeNotification = ({ method, params }: Extract<Incoming, { readonly kind: 'notification' }>): void => {
-    if (method === 'subscription' && foreign.has(parseSubscription(params)?.channel ?? '')) return;
+    if (method === 'subscription' && foreign.size > 0 && foreign.has(parseSubscription(params)?.channel ?? '')) return;
     const before = book.state;
     book.map({ kind: 'notification', method, params });
     const { locked, parts } = book.state;

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { type ProtectionScope, protectionScope, timestampOf } from '../../model/event.js';
-import { type Json, json } from '../../model/json.js';
+import { type EventData, type ProtectionScope, protectionScope, timestampOf } from '../../model/event.js';
+import { isJsonObject, type Json } from '../../model/json.js';
 
 /**
  * What Deribit sends, parsed at the border. Fields that are not named here are passed over. Where the documentation
@@ -136,14 +136,29 @@ export function parseUserLocks(result: Json): readonly UserLock[] | undefined {
 }
 
 const reasons = z.array(name).max(16).optional().catch(undefined);
-const platformState = z.union([
-  z.object({ maintenance: flag }),
-  z.object({ price_index: name, locked: flag, reasons }),
-]);
-export type PlatformState = z.output<typeof platformState>;
 
+export type PlatformState =
+  | { readonly maintenance: boolean }
+  | { readonly price_index: string; readonly locked: boolean; readonly reasons?: readonly string[] | undefined };
+
+/** By hand, as the log of accesses: these two are nearly all that an account is told. */
 export function parsePlatformState(data: Json): PlatformState | undefined {
-  return platformState.safeParse(data).data;
+  if (!isJsonObject(data)) return undefined;
+  const maintenance = flagOf(data.maintenance);
+  if (maintenance !== undefined) return { maintenance };
+  const { price_index } = data;
+  const locked = flagOf(data.locked);
+  if (!isText(price_index, MAX_NAME_CHARACTERS) || locked === undefined) return undefined;
+  return { price_index, locked, reasons: data.reasons === undefined ? undefined : reasons.parse(data.reasons) };
+}
+
+function flagOf(value: Json | undefined): boolean | undefined {
+  if (typeof value === 'boolean') return value;
+  return value === 'true' || (value === 'false' ? false : undefined);
+}
+
+function isText(value: Json | undefined, most: number): value is string {
+  return typeof value === 'string' && value !== '' && value.length <= most;
 }
 
 const publicMethods = z.object({ allow_unauthenticated_public_requests: flag });
@@ -154,45 +169,32 @@ export function parsePublicMethods(data: Json): boolean | undefined {
 
 /** Of words that become part of events. */
 const MAX_TEXT_CHARACTERS = 256;
-const text = z.string().min(1).max(MAX_TEXT_CHARACTERS).optional().catch(undefined);
-/** The channel says `log` where private/get_access_log says `result`. */
-const accessLog = z.object({
-  id: z.union([z.number(), name]),
-  timestamp: z.number().optional().catch(undefined),
-  log: text,
-  result: text,
-  ip: text,
-  country: text,
-});
 
 export interface AccessLogEntry {
   readonly id: string;
-  readonly action: string;
-  readonly venueTime?: string;
-  readonly ip?: string;
-  readonly country?: string;
+  readonly logged: EventData<'access.logged'>;
 }
 
+/** The channel says `log` where private/get_access_log says `result`. */
 export function parseAccessLog(data: Json): AccessLogEntry | undefined {
-  const parsed = accessLog.safeParse(data);
-  if (!parsed.success) return undefined;
-  const { id, timestamp, log, result, ip, country } = parsed.data;
-  const action = log ?? result;
-  if (action === undefined) return undefined;
-  const venueTime = timestamp === undefined ? undefined : timeOf(timestamp);
-  return {
-    id: String(id),
-    action,
-    ...(venueTime === undefined ? {} : { venueTime }),
-    ...(ip === undefined ? {} : { ip }),
-    ...(country === undefined ? {} : { country }),
-  };
+  if (!isJsonObject(data)) return undefined;
+  const { id, timestamp, log, result, ip, country } = data;
+  const action = isText(log, MAX_TEXT_CHARACTERS) ? log : result;
+  const isNamed = typeof id === 'number' || isText(id, MAX_NAME_CHARACTERS);
+  if (!isNamed || !isText(action, MAX_TEXT_CHARACTERS)) return undefined;
+  const venueTime = typeof timestamp === 'number' ? timeOf(timestamp) : undefined;
+  const logged: { -readonly [K in keyof AccessLogEntry['logged']]: AccessLogEntry['logged'][K] } = { action };
+  if (venueTime !== undefined) logged.venueTime = venueTime;
+  if (isText(ip, MAX_TEXT_CHARACTERS)) logged.ip = ip;
+  if (isText(country, MAX_TEXT_CHARACTERS)) logged.country = country;
+  return { id: String(id), logged };
 }
 
-const subscription = z.object({ channel: z.string().min(1), data: json });
-
+/** Whatever it holds is JSON already: walking through it with a schema would cost more than all the rest. */
 export function parseSubscription(params: Json): { readonly channel: string; readonly data: Json } | undefined {
-  return subscription.safeParse(params).data;
+  if (!isJsonObject(params)) return undefined;
+  const { channel, data } = params;
+  return typeof channel === 'string' && channel !== '' && data !== undefined ? { channel, data } : undefined;
 }
 
 const heartbeat = z.object({ type: z.string() });
@@ -202,9 +204,11 @@ export function parseHeartbeat(params: Json): string | undefined {
   return heartbeat.safeParse(params).data?.type;
 }
 
+const channels = z.array(z.string()).catch([]);
+
 /** The confirmed list of a subscription, in any order; rejected channels are not in it (recorded frame). */
 export function parseConfirmed(result: Json): readonly string[] {
-  return z.array(z.string()).catch([]).parse(result);
+  return channels.parse(result);
 }
 
 /** Numbers on the wire; a well-known client's notes show texts. */

@@ -85,6 +85,9 @@ const ssoObject = z.looseObject({
   loginType,
   LOGIN_TYPE: loginType,
 });
+const messageObject = z.looseObject({ message: words });
+const complaintObject = z.looseObject({ error: z.unknown().optional() });
+const problemObject = z.looseObject({ detail: words, title: words });
 const logoutObject = z.looseObject({ status: flag, confirmed: flag });
 
 /** Reads a status; `undefined` where it is no object. */
@@ -134,20 +137,20 @@ export function readLogout(body: unknown): boolean | undefined {
 
 /** `{"message":"triggered"}`: it is carried out later. */
 export function readMessage(body: unknown): string | undefined {
-  const parsed = z.looseObject({ message: words }).safeParse(body);
+  const parsed = messageObject.safeParse(body);
   return parsed.success ? parsed.data.message : undefined;
 }
 
 /** `{"error":"…"}`, which comes with HTTP 200 too. */
 export function readComplaint(body: unknown): string | undefined {
-  const parsed = z.looseObject({ error: z.unknown().optional() }).safeParse(body);
+  const parsed = complaintObject.safeParse(body);
   const error = parsed.success ? parsed.data.error : undefined;
   return typeof error === 'string' && error !== '' ? error.slice(0, MAX_TEXT_CHARACTERS) : undefined;
 }
 
 /** What an answer that is no success says: `error`, problem+json, or the words of a text or a page. */
 export function readRefusal(body: unknown, text: string): string | undefined {
-  const parsed = z.looseObject({ detail: words, title: words }).safeParse(body);
+  const parsed = problemObject.safeParse(body);
   const problem = parsed.success ? (parsed.data.detail ?? parsed.data.title) : undefined;
   return readComplaint(body) ?? problem ?? (body === undefined && text.trim() !== '' ? withoutTags(text) : undefined);
 }

@@ -65,6 +65,10 @@ export function parseVenueTime(said: string): number | undefined {
   return Number.isNaN(ms) || ms < 0 || ms > MAX_TIME_MS ? undefined : ms;
 }
 
+const flag = z.boolean();
+const whole = z.number().int();
+const someText = z.string();
+const anyFields = z.looseObject({});
 const time = z.string().transform((said, context) => {
   const ms = parseVenueTime(said);
   if (ms !== undefined) return ms;
@@ -90,9 +94,9 @@ export function readConnection(value: unknown): ConnectionRow | undefined {
   if (!parsed.success) return undefined;
   const doubts: string[] = [];
   const read = reader(parsed.data, doubts);
-  const disabled = read('disabled', z.boolean());
+  const disabled = read('disabled', flag);
   if (disabled === undefined && !doubts.includes('disabled')) doubts.push('disabled');
-  const brokerage = readBrokerage(read('brokerage', z.looseObject({})), doubts);
+  const brokerage = readBrokerage(read('brokerage', anyFields), doubts);
   return present({
     id: parsed.data.id,
     createdMs: read('created_date', time),
@@ -115,7 +119,6 @@ function readBrokerage(
   const read = reader(fields, own);
   const name = read('name', text) ?? read('display_name', text);
   const slug = read('slug', text) ?? name;
-  const flag = z.boolean();
   const maintenance = read('maintenance_mode', flag);
   const degraded = read('is_degraded', flag);
   const enabled = read('enabled', flag);
@@ -176,9 +179,9 @@ export function readPortalEvents(
         step,
         portal,
         createdMs,
-        userId: read('user_id', z.string()),
+        userId: read('user_id', someText),
         connection: read('brokerage_authorization_id', connectionId),
-        statusCode: read('brokerage_status_code', z.number().int()),
+        statusCode: read('brokerage_status_code', whole),
       }),
     ];
   });
