@@ -23,15 +23,31 @@ export const journal: Question = {
       try {
         const process = await startProcess({ entry: './journal-entry.js', argument, core: 'server' });
         await process.end();
-        const { append, replay } = journalResults.parse(process.said);
+        const { append, replay, latency, cpu } = journalResults.parse(process.said);
         const name = one.engine === 'memory' ? 'memory' : `LMDB, sync: ${one.engine}`;
-        rows.push([name, String(one.batch), String(events), spread(append), spread(replay)]);
+        rows.push([
+          name,
+          String(one.batch),
+          String(events),
+          spread(append),
+          spread(latency),
+          spread(cpu),
+          spread(replay),
+        ]);
       } finally {
         rmSync(folder, { recursive: true, force: true });
       }
     }
     return {
-      head: ['journal', 'events a batch', 'events', 'appended, events/s', 'read again, events/s'],
+      head: [
+        'journal',
+        'events a batch',
+        'events',
+        'appended, events/s',
+        'an append, p99, ms',
+        'an append, processor time, µs',
+        'read again, events/s',
+      ],
       rows,
       notes: [
         `One append after the other; read in pages of ${PAGE}. The disk is whatever the folder for temporary files is on.`,

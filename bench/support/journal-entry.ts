@@ -11,21 +11,31 @@ const [, , json = '{}'] = process.argv;
 const { engine, batch, events, page, folder, rounds } = journalTerms.parse(JSON.parse(json));
 const append: number[] = [];
 const replay: number[] = [];
+const latency: number[] = [];
+const cpu: number[] = [];
 for (let round = 0; round < rounds; round++) await measure(round);
-process.send?.({ append, replay });
+process.send?.({ append, replay, latency, cpu });
 process.on('disconnect', () => process.exit(0));
 
 async function measure(round: number): Promise<void> {
   const journal = journalOf(round);
   const { epoch } = await journal.open(Date.now());
+  const each: number[] = [];
+  const used = process.cpuUsage();
   let at = performance.now();
   for (let offset = 0; offset < events; offset += batch) {
     const some = Array.from({ length: Math.min(batch, events - offset) }, (_, index) =>
       eventOf(epoch, offset + index + 1),
     );
+    const begun = performance.now();
     await journal.append({ events: some, states: new Map() });
+    each.push(performance.now() - begun);
   }
   append.push((events / (performance.now() - at)) * 1_000);
+  const { user, system } = process.cpuUsage(used);
+  cpu.push((user + system) / each.length);
+  each.sort((a, b) => a - b);
+  latency.push(each[Math.floor(each.length * 0.99)] ?? 0);
   await nextTurn();
   at = performance.now();
   let read = 0;

@@ -4,8 +4,6 @@ import { messageOf, SessionRelayError } from '../../errors.js';
 import type { Log } from '../../net/log.js';
 import { HEAD, type LmdbFile } from './lmdb-file.js';
 
-/** Commits that may wait for the disk at once under `interval`: each holds one of Node's four threads meanwhile. */
-const MAX_UNFLUSHED = 2;
 /** lmdb shows when a commit may be seen; should it not, it is looked for at this pace. */
 const LOOK_MS = 2;
 /** lmdb tells why a commit failed a moment after it told that it did, and for some reasons never. */
@@ -59,23 +57,32 @@ export interface CommitterOptions {
   readonly file: LmdbFile;
   readonly path: string;
   readonly sync: 'interval' | 'always';
+  /** Commits that may wait for the disk at once under `interval`: see `unflushed.ts`. */
+  readonly maxUnflushed: number;
   readonly log: Log;
 }
 
-export function createCommitter({ file, path, sync, log }: CommitterOptions): Committer {
+export function createCommitter({ file, path, sync, maxUnflushed, log }: CommitterOptions): Committer {
   const { root, meta } = file;
   let version = meta.getEntry(HEAD)?.version ?? 0;
   /** Why the last commit failed: lmdb must be looked at before it is used again. */
   let suspect: { readonly cause: unknown } | undefined;
   let broken: SessionRelayError | undefined;
   const unflushed = new Set<Promise<void>>();
-  const looks = new Set<() => void>();
+  /** Looks whether the commit that is under way can be seen. */
+  let look: (() => void) | undefined;
   /** What lmdb's writer failed with last. */
   let status: number | undefined;
   listenIn(root, (said) => {
     if (said < 0 || said > LAST_PROGRESS) status = said;
-    for (const look of [...looks]) look();
+    look?.();
   });
+  /** One for all commits, wound up again by each: a timer of its own would cost each more than the look does. */
+  const timer = setTimeout(() => {
+    if (look === undefined) return;
+    look();
+    timer.refresh();
+  }, LOOK_MS).unref();
 
   /** Whether this very commit is the last one: another process's may have the same version. */
   const isLast = ({ wanted, head }: Commit): boolean => {
@@ -113,17 +120,16 @@ export function createCommitter({ file, path, sync, log }: CommitterOptions): Co
   const seen = (commit: Commit, ended: Promise<void>): Promise<void> =>
     new Promise((resolve) => {
       const stop = (): void => {
-        clearInterval(timer);
-        looks.delete(look);
+        if (look === own) look = undefined;
         resolve();
       };
-      const look = (): void => {
+      const own = (): void => {
         if (!isLast(commit)) return;
         commit.seen = true;
         stop();
       };
-      const timer = setInterval(look, LOOK_MS);
-      looks.add(look);
+      look = own;
+      timer.refresh();
       void ended.then(stop);
     });
 
@@ -141,7 +147,7 @@ export function createCommitter({ file, path, sync, log }: CommitterOptions): Co
   return {
     async commit(prepare) {
       if (suspect !== undefined && broken === undefined) await recover(suspect.cause);
-      while (unflushed.size >= MAX_UNFLUSHED) await Promise.race(unflushed);
+      while (unflushed.size >= maxUnflushed) await Promise.race(unflushed);
       if (broken !== undefined) throw broken;
       const { head, write, rows, valueBytes } = prepare();
       try {

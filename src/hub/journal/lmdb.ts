@@ -11,6 +11,7 @@ import { beginEpoch, readContents } from './lmdb-start.js';
 import { bootIdOfKernel } from './page-check.js';
 import { cursorOf, holdsCursor, nextAfter, type Position } from './position.js';
 import { cursorOfKey, damaged, eventKey, nameKey, parseEvent, weightOf } from './records.js';
+import { unflushedAtOnce } from './unflushed.js';
 
 const DEFAULT_RETENTION: Retention = { maxAgeMs: 7 * 86_400_000, maxBytes: 256 * 1024 * 1024 };
 /** Events of one transaction of retention: an append waits for one at most. */
@@ -75,7 +76,8 @@ export function createLmdbJournal(options: LmdbJournalOptions): Journal {
       await file.room.reserve(FIRST_ROWS, 0);
       const { position, bytes } = beginEpoch(file, path, nowMs);
       const contents = readContents(file, path);
-      opened = { file, committer: createCommitter({ file, path, sync, log }), position, bytes };
+      const committer = createCommitter({ file, path, sync, maxUnflushed: await unflushedAtOnce(), log });
+      opened = { file, committer, position, bytes };
       return { epoch: position.epoch, ...contents };
     } catch (thrown) {
       await file.close();
