@@ -38,9 +38,6 @@ const PAGE_EVENTS = 500;
 const PULSE_BYTES = 256;
 const READ_AGAIN_MS = 1_000;
 
-/** The JSON of one turn's events, made once for all threads. */
-const texts = new WeakMap<Turn, readonly string[]>();
-
 export function createFeed(options: FeedOptions): Feed {
   const { bus, peer, clock, sharedNow, maxWaitingBytes = MAX_WAITING_BYTES } = options;
   const subscriptions: Subscription[] = [];
@@ -127,11 +124,7 @@ export function createFeed(options: FeedOptions): Feed {
 
   const follow = (turn: Turn): void => {
     if (behindSince !== undefined) return;
-    let json = texts.get(turn);
-    if (json === undefined) {
-      json = turn.events.map((event) => JSON.stringify(event));
-      texts.set(turn, json);
-    }
+    let json = turn.texts ?? turn.events.map((event) => JSON.stringify(event));
     if (waitingBytes > maxWaitingBytes) {
       behindSince = { now: clock.now(), monotonic: clock.monotonic() };
       beat();

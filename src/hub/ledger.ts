@@ -93,6 +93,8 @@ export function createLedger(options: LedgerOptions): Ledger {
   const book = createStateBook(options.states);
   const namesOf = createNames();
   let events: SessionEvent[] = [];
+  /** Their JSON, made once for the journal and for everybody who is told. */
+  let texts: string[] = [];
   let pulses: Pulse[] = [];
   let keys = new Set<string>();
   let memory = new Map<string, { [key: string]: Json }>();
@@ -137,7 +139,7 @@ export function createLedger(options: LedgerOptions): Ledger {
     return timestampOf(lastTimeMs);
   };
 
-  /** Makes an event of a fact, unless it was told before. Where the fold fails nothing is recorded. */
+  /** Makes an event of a fact, unless it was told before. Where the fold fails, or it is no JSON, nothing is recorded. */
   const record = (fact: Fact, description: SourceDescription): SessionEvent | undefined => {
     const { subject, source } = namesOf(description.venue, fact);
     const before = book.get(subject);
@@ -155,9 +157,11 @@ export function createLedger(options: LedgerOptions): Ledger {
       data: fact.data,
     } as SessionEvent;
     const after = fold(before, event);
+    const text = JSON.stringify(event);
     offset++;
     keys.add(key);
     events.push(event);
+    texts.push(text);
     if (after !== undefined || before !== undefined) book.put(subject, after);
     if (after === undefined) forget(subject, source);
     else if (isSessionState(after)) follow(fact, after);
@@ -372,9 +376,10 @@ export function createLedger(options: LedgerOptions): Ledger {
     },
     size: () => events.length,
     close() {
-      const batch: JournalBatch = { events, states: book.seal(), ...(memory.size === 0 ? {} : { memory }) };
-      const turn: Turn = { events, pulses };
+      const batch: JournalBatch = { events, texts, states: book.seal(), ...(memory.size === 0 ? {} : { memory }) };
+      const turn: Turn = { events, texts, pulses };
       events = [];
+      texts = [];
       pulses = [];
       keys = new Set();
       memory = new Map();

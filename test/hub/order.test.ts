@@ -195,6 +195,16 @@ test('a fact that cannot be taken in is told as a fault, and stops no other', as
   expect(logged.join('\n')).toContain('no such field');
 });
 
+test('a fact whose data is no JSON is told as a fault: it never reaches the journal, which would try again for ever', async () => {
+  const { venue, take, events } = await startWorld();
+  const odd = fact('login', 'session.updated', { changed: { a: 1 } });
+  Object.assign(odd.data, { changed: { a: 1n } });
+  venue.say(opened('login'), odd, fact('login', 'session.updated', { changed: { a: 2 } }));
+  await settle();
+  expect(take()).toEqual(['login session.opened login', '- source.fault inconsistent', 'login session.updated']);
+  expect(events.map(({ id }) => id.split('-')[1])).toEqual(['1', '2', '3']);
+});
+
 test('an epoch starts at its own zero', async () => {
   const clock = new VirtualClock();
   const { hub } = await startWorld({ clock });

@@ -41,6 +41,8 @@ export interface JournalContents {
 
 export interface JournalBatch {
   readonly events: readonly SessionEvent[];
+  /** The JSON of each event, where it was made already. */
+  readonly texts?: readonly string[];
   /** States after these events; `null` drops one (`session.removed`). */
   readonly states: ReadonlyMap<string, State | null>;
   /** Per namespace: what to remember; `null` forgets a key. */

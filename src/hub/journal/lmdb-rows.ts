@@ -17,11 +17,15 @@ export interface Rows {
   write(): void;
 }
 
-export function rowsOf({ events, states, memory }: JournalBatch, file: LmdbFile, { epoch, offset }: Position): Rows {
+export function rowsOf(
+  { events, texts, states, memory }: JournalBatch,
+  file: LmdbFile,
+  { epoch, offset }: Position,
+): Rows {
   let bytes = 0;
   let valueBytes = 0;
   const eventRows = events.map((event, index) => {
-    const text = JSON.stringify(event);
+    const text = texts?.[index] ?? JSON.stringify(event);
     valueBytes += Buffer.byteLength(text);
     bytes += weightOf(text, event.key);
     return { id: event.id, at: eventKey(epoch, offset + 1 + index), text, key: nameKey(event.key) };

@@ -101,13 +101,16 @@ export function createMemoryJournal(options: { readonly retention?: Retention } 
       const found = new Map([...memory].map(([space, entries]) => [space, new Map(entries)]));
       return Promise.resolve({ epoch, states: [...states.values()], memory: found });
     },
-    append({ events: added, states: changed, memory: remembered }: JournalBatch) {
+    append({ events: added, texts, states: changed, memory: remembered }: JournalBatch) {
       let weighed: readonly number[];
       try {
         mustBeOpen();
         mustFollow(added);
         // Whatever may fail comes before the first change: a batch is taken whole or not at all.
-        weighed = added.map((event) => JSON.stringify(event).length * 2 + EVENT_OVERHEAD_BYTES);
+        weighed = added.map((event, index) => {
+          const text = texts?.[index] ?? JSON.stringify(event);
+          return text.length * 2 + EVENT_OVERHEAD_BYTES;
+        });
       } catch (thrown) {
         return Promise.reject(thrown);
       }
