@@ -1,3 +1,4 @@
+import { warmUp } from './support/fan-out.js';
 import { interleave, ratios } from './support/interleave.js';
 import { spread } from './support/numbers.js';
 import { type Question, withStands } from './support/question.js';
@@ -40,7 +41,10 @@ async function compare(
   quick: boolean,
 ): Promise<readonly (readonly string[])[]> {
   const [rounds, forMs] = quick ? [1, 50] : [5, 350];
-  for (const stand of stands) await stand.gather({ connections });
+  for (const stand of stands) {
+    await stand.gather({ connections });
+    if (!quick) await warmUp(stand);
+  }
   const window = { burst: 1, most: 100_000, forMs };
   await interleave(stands, 1, (stand) => stand.window(window));
   const samples = await interleave(stands, rounds, (stand) => stand.window(window));

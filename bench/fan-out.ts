@@ -21,7 +21,7 @@ export const fanOut: Question = {
       const terms = quick ? { rounds: 1, forMs: 30 } : { rounds: 5, forMs: connections >= 10_000 ? 700 : 250 };
       rows.push(
         ...(await withStands(CONTESTANTS, (stands) =>
-          fanOutRows(stands, { connections, ...terms, baseline: BASELINE }),
+          fanOutRows(stands, { connections, ...terms, baseline: BASELINE, isWarm: !quick }),
         )),
       );
     }

@@ -1,4 +1,5 @@
 import { DERIBIT_CHANNEL } from './support/channel.js';
+import { warmUp } from './support/fan-out.js';
 import { interleave } from './support/interleave.js';
 import { spread } from './support/numbers.js';
 import { type Question, withStands } from './support/question.js';
@@ -59,7 +60,10 @@ async function atRates(
 ): Promise<readonly (readonly string[])[]> {
   const [rounds, forMs] = quick ? [1, 100] : [3, 1_200];
   const rows: (readonly string[])[] = [];
-  for (const stand of stands) await stand.gather({ connections });
+  for (const stand of stands) {
+    await stand.gather({ connections });
+    if (!quick) await warmUp(stand);
+  }
   for (const perSecond of rates) {
     const run = { perSecond, forMs, below: Math.min(connections, SAMPLED) };
     await interleave(stands, 1, (stand) => stand.rate({ ...run, forMs: forMs / 2 }));

@@ -27,7 +27,7 @@ export const others: Question = {
       const terms = quick ? { rounds: 1, forMs: 30 } : { rounds: 5, forMs: 250 };
       rows.push(
         ...(await withStands(contestants, (stands) =>
-          fanOutRows(stands, { connections, ...terms, baseline: BASELINE }),
+          fanOutRows(stands, { connections, ...terms, baseline: BASELINE, isWarm: !quick }),
         )),
       );
     }

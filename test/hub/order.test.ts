@@ -201,7 +201,7 @@ test('a fact whose data is no JSON is told as a fault: it never reaches the jour
   Object.assign(odd.data, { changed: { a: 1n } });
   venue.say(opened('login'), odd, fact('login', 'session.updated', { changed: { a: 2 } }));
   await settle();
-  expect(take()).toEqual(['login session.opened login', '- source.fault inconsistent', 'login session.updated']);
+  expect(take()).toEqual(['login session.opened login', '- source.fault inconsistent', 'login session.updated a']);
   expect(events.map(({ id }) => id.split('-')[1])).toEqual(['1', '2', '3']);
 });
 
