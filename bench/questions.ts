@@ -10,6 +10,7 @@ import { resumeStorm } from './resume-storm.js';
 import { startUp } from './start-up.js';
 import type { Question } from './support/question.js';
 import { wayIn } from './way-in.js';
+import { workers } from './workers.js';
 
 /** All of them, in the order in which they are asked. */
 export const questions: readonly Question[] = [
@@ -24,4 +25,5 @@ export const questions: readonly Question[] = [
   lagging,
   memory,
   startUp,
+  workers,
 ];

@@ -61,14 +61,17 @@ export interface StandOptions {
   /** A simulated Deribit as the relay's source. */
   readonly venue?: boolean;
   readonly nodeOptions?: readonly string[];
+  /** Default `server`: where there is a core for each, it has its own. `any`: server and load generator share all. */
+  readonly core?: 'server' | 'any';
 }
 
-export async function openStand({ name, terms, venue = false, nodeOptions = [] }: StandOptions): Promise<Stand> {
+export async function openStand(options: StandOptions): Promise<Stand> {
+  const { name, terms, venue = false, nodeOptions = [], core = 'server' } = options;
   const folder = mkdtempSync(join(tmpdir(), 'session-relay-bench-'));
-  const load = await startProcess({ entry: './load/entry.js', core: 'load' });
+  const load = await startProcess({ entry: './load/entry.js', core: core === 'any' ? core : 'load' });
   const source = venue ? { source: (await load.ask(venueAnswer, { ask: 'venue' })).source } : {};
   const argument = terms.kind === 'relay' ? { folder, ...terms, ...source } : terms;
-  const server = await startProcess({ entry: './servers/entry.js', argument, core: 'server', nodeOptions });
+  const server = await startProcess({ entry: './servers/entry.js', argument, core, nodeOptions });
   const ready = serverReady.parse(server.said);
   const cpuUs = async (): Promise<number> => (await server.ask(cpuAnswer, { ask: 'cpu' })).us;
 

@@ -13,6 +13,7 @@ const relayTerms = z.strictObject({
   auth: z.enum(['none', 'keys']).default('keys'),
   fields: z.enum(['full', 'redacted']).default('full'),
   metrics: z.boolean().default(true),
+  workers: z.number().int().min(1).default(1),
   /** An entry of `sources`. */
   source: z.record(z.string(), json).optional(),
   /** Sessions of a spout beside it. */

@@ -61,8 +61,8 @@ interface Started {
 }
 
 async function whole({ venues, journal, auth, terms }: Parts): Promise<Started> {
-  const { transport } = terms;
-  const relay = await startRelay({ venues, journal, auth, transport, limits: LIMITS, listen: { port: 0 } });
+  const { transport, workers } = terms;
+  const relay = await startRelay({ venues, journal, auth, transport, workers, limits: LIMITS, listen: { port: 0 } });
   return { port: Number(new URL(relay.url).port), hub: relay.hub, counts: () => ({}) };
 }
 
