@@ -383,7 +383,8 @@ class SubscriberConnection implements Connection, WireHandlers, Outlet, Outbound
     const begun = [...asked].map(([channel, since]) =>
       this.begin(channel, since, since !== undefined && held.get(since) === true, params),
     );
-    this.subscriptions = this.subscriptions.concat(begun.map(({ subscription }) => subscription));
+    const added = begun.map(({ subscription }) => subscription);
+    this.subscriptions = this.subscriptions.length === 0 ? added : [...this.subscriptions, ...added];
     this.answer(id, {
       channels: begun.map(({ subscription: { channel, group }, recovered }) => ({
         channel,

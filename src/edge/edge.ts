@@ -14,7 +14,7 @@ import { DEFAULT_LIMITS, HEARTBEAT_MS, type Limits, type LiveLimits, STREAM_SHAR
 import type { LiveAuthenticator, Renewal } from './live-auth.js';
 import { countPlaces, type Full, type Place, type Places, type Who } from './places.js';
 import { createReplay, type ReplayCounts } from './replay.js';
-import { EdgeSeat, originOf, RETRY_AFTER_SECONDS, type SeatTerms } from './seat.js';
+import { EdgeSeat, RETRY_AFTER_SECONDS, type SeatTerms } from './seat.js';
 import { noPlace, type Spectator, type TakePlace } from './spectators.js';
 import { createStates } from './states.js';
 import { countCode, createEdgeStats, type EdgeStats, REFUSAL_STATUSES } from './stats.js';
@@ -268,6 +268,7 @@ export function createEdge(options: EdgeOptions): Edge {
     server: `session-relay/${options.version}`,
   };
   const seats: SeatTerms = {
+    host: undefined,
     whoIs,
     left(connection) {
       connections.delete(connection);
@@ -281,7 +282,7 @@ export function createEdge(options: EdgeOptions): Edge {
     admittedIn: number,
   ): UpgradeDecision => {
     // Of the request no more is kept than this: a connection lives for days.
-    const seat = new EdgeSeat(seats, place, originOf(request));
+    const seat = new EdgeSeat(seats, place, request);
     const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((one) => one.trim());
     return {
       accept: true,

@@ -9,6 +9,8 @@ export const RETRY_AFTER_SECONDS = 5;
 
 /** What all seats of an edge have in common. */
 export interface SeatTerms {
+  /** The last `Host`: most come by one name, and share it. */
+  host: string | undefined;
   whoIs(grant: Grant, how: 'asked' | 'renewed'): Who;
   /** One is there no more. */
   left(connection: Connection): void;
@@ -16,14 +18,25 @@ export interface SeatTerms {
 
 /** What an edge keeps of one connection: where it comes from, and its place among those that are counted. */
 export class EdgeSeat implements Seat {
-  readonly origin: Origin;
   private readonly terms: SeatTerms;
   private readonly place: Place;
+  private readonly remoteAddress: string;
+  private readonly host: string | undefined;
+  private readonly webOrigin: string | undefined;
 
-  constructor(terms: SeatTerms, place: Place, origin: Origin) {
+  constructor(terms: SeatTerms, place: Place, { remoteAddress, headers: { host, origin } }: UpgradeRequest) {
+    if (host !== terms.host) terms.host = host;
     this.terms = terms;
     this.place = place;
-    this.origin = origin;
+    this.remoteAddress = remoteAddress;
+    this.host = terms.host;
+    this.webOrigin = origin;
+  }
+
+  get origin(): Origin {
+    const { remoteAddress, host, webOrigin: origin } = this;
+    const headers = { ...(host === undefined ? {} : { host }), ...(origin === undefined ? {} : { origin }) };
+    return { remoteAddress, headers };
   }
 
   identified(grant: Grant, how: 'asked' | 'renewed'): void | Promise<void> {
@@ -40,14 +53,6 @@ export class EdgeSeat implements Seat {
     this.place.give();
     this.terms.left(connection);
   }
-}
-
-/** What of a request says where it comes from. */
-export function originOf({ remoteAddress, headers: { host, origin } }: UpgradeRequest): Origin {
-  return {
-    remoteAddress,
-    headers: { ...(host === undefined ? {} : { host }), ...(origin === undefined ? {} : { origin }) },
-  };
 }
 
 function mustBeCounted(isCounted: boolean): void {

@@ -1,7 +1,7 @@
 import { SessionRelayError } from '../errors.js';
 import type { Grant } from '../model/grant.js';
 import { CatchUp } from './catch-up.js';
-import type { ChannelGroup, Member } from './channels.js';
+import { type ChannelGroup, type Member, NO_PLACE } from './channels.js';
 import type { Frame } from './frames.js';
 import type { Outbound } from './outbound.js';
 import type { Pump } from './pump.js';
@@ -68,6 +68,7 @@ export function createSubscription(options: SubscriptionOptions): Subscription {
 class ChannelSubscription implements Subscription, Member {
   readonly group: ChannelGroup;
   toldLast: string;
+  place = NO_PLACE;
   private readonly replay: SubscriptionOptions['replay'];
   private readonly outlet: Outlet;
   /** What comes before it is live; `undefined` while it is, and once it has ended. */
