@@ -1,39 +1,25 @@
-import type { z } from 'zod';
 import type { Bus } from '../bus/bus.js';
 import { messageOf, SessionRelayError } from '../errors.js';
 import { compareCursors } from '../model/cursor.js';
 import { timestampOf } from '../model/event.js';
 import { allowsChannel, type Grant } from '../model/grant.js';
-import { hasSnapshot } from '../model/subject.js';
 import type { Clock, Timer } from '../net/clock.js';
 import type { Log } from '../net/log.js';
 import type { authorityProblem } from './admission.js';
 import type { Authenticator } from './auth.js';
-import { type Conduct, createConduct } from './conduct.js';
-import { CLOSE, invalidParams, type WireError, wireError } from './errors.js';
+import { CLOSE } from './errors.js';
 import { notification } from './frames.js';
 import type { Beating, Heartbeats } from './heartbeats.js';
-import { AUTH_TIMEOUT_MS, HEARTBEAT_MS, type Limits, MAX_PING_BYTES, TOKEN_WARNING_MS } from './limits.js';
+import { AUTH_TIMEOUT_MS, HEARTBEAT_MS, type Limits, TOKEN_WARNING_MS } from './limits.js';
 import { createOutbound, type Outbound, type OutboundOwner } from './outbound.js';
-import { authParams, noParams, subscribeParams, unsubscribeParams } from './params.js';
+import type { SubscribeParams } from './params.js';
 import { createPump, type Pump } from './pump.js';
-import {
-  commandParams,
-  eventsParams,
-  forbiddenChannel,
-  getEvents,
-  getSessions,
-  getSources,
-  runCommand,
-  sessionsParams,
-} from './queries.js';
-import { decideRecovery } from './recovery.js';
 import type { Replay } from './replay.js';
-import { type Id, type Method, parseParams, readFrame } from './request.js';
+import { type Asker, createRequests, type Requests } from './requests.js';
 import type { States } from './states.js';
-import { createStatesSubscription } from './states-subscription.js';
 import { CLOSE_CODES, countCode, type EdgeStats } from './stats.js';
-import { createSubscription, type Outlet, type Subscription } from './subscription.js';
+import { askedOf, beginSubscription } from './subscribing.js';
+import type { Outlet, Subscription } from './subscription.js';
 import type { Slot, Wire, WireHandlers } from './wire.js';
 
 /** One subscriber: its requests, its subscriptions, its deadlines. Knows the wire as a port, and no socket. */
@@ -96,7 +82,7 @@ export function createConnection(
  * In one object all that others know of a connection: a field costs 8 bytes, a closure 50 and more, and there are as
  * many as subscribers. What most of them do not need most of the time is made when it is needed.
  */
-class SubscriberConnection implements Connection, WireHandlers, Outlet, OutboundOwner, Beating {
+class SubscriberConnection implements Connection, WireHandlers, Outlet, OutboundOwner, Asker, Beating {
   readonly seat: Seat;
   readonly outbound: Outbound;
   private readonly terms: ConnectionTerms;
@@ -104,17 +90,14 @@ class SubscriberConnection implements Connection, WireHandlers, Outlet, Outbound
   private current: Grant | undefined;
   private subscriptions: readonly Subscription[] = NO_SUBSCRIPTIONS;
   private ownPump: Pump | undefined;
-  private conduct: Conduct | undefined;
+  /** Gone again where nothing was asked for a while. */
+  private requests: Requests | undefined;
   /** Without credentials it ends then; with a token that expires it is warned, and ends. */
   private deadline: Timer | undefined;
   private over = false;
   private fellBehind = false;
   /** A heartbeat found no room: it comes when there is some. */
   private owesHeartbeat = false;
-  /** Requests that are being answered. */
-  private pending = 0;
-  /** `auth`, `subscribe` and `unsubscribe` are answered in the order in which they came: the last of them. */
-  private inOrder: Promise<void> | undefined;
 
   constructor(terms: ConnectionTerms, wire: Wire, seat: Seat) {
     this.terms = terms;
@@ -153,6 +136,10 @@ class SubscriberConnection implements Connection, WireHandlers, Outlet, Outbound
     return this;
   }
 
+  isOver(): boolean {
+    return this.over;
+  }
+
   knownGrant(): Grant | undefined {
     return this.current;
   }
@@ -187,7 +174,10 @@ class SubscriberConnection implements Connection, WireHandlers, Outlet, Outbound
   message(text: string | undefined): void {
     if (this.over) return;
     if (text === undefined) this.close(CLOSE.binary, 'binary frames are not served');
-    else this.receive(text);
+    else {
+      this.requests ??= createRequests(this.terms, this);
+      this.requests.receive(text);
+    }
   }
 
   drained(): void {
@@ -247,6 +237,7 @@ class SubscriberConnection implements Connection, WireHandlers, Outlet, Outbound
     this.sayHeartbeat();
     // A socket tells when it drained; were it ever to forget, nothing would be lost but time.
     this.ownPump?.wake();
+    if (this.requests?.isQuiet() === true) this.requests = undefined;
   }
 
   private shut(): void {
@@ -259,23 +250,8 @@ class SubscriberConnection implements Connection, WireHandlers, Outlet, Outbound
     this.subscriptions = NO_SUBSCRIPTIONS;
   }
 
-  private say(message: object): void {
+  say(message: object): void {
     this.outbound.send([JSON.stringify({ jsonrpc: '2.0', ...message })]);
-  }
-
-  private answer(id: Id, result: unknown): void {
-    this.say({ id, result });
-  }
-
-  private refuse(id: Id, error: WireError): void {
-    if (this.ownConduct().isTooMany(error.code))
-      this.close(CLOSE.protocol, 'too many requests that do not follow the protocol');
-    else this.say({ id, error });
-  }
-
-  private ownConduct(): Conduct {
-    this.conduct ??= createConduct(this.terms.clock, this.terms.limits);
-    return this.conduct;
   }
 
   private sayHeartbeat(): void {
@@ -337,16 +313,16 @@ class SubscriberConnection implements Connection, WireHandlers, Outlet, Outbound
     for (const params of unsubscribed) this.notify('unsubscribed', params);
   }
 
-  private async authorise(params: z.output<typeof authParams>): Promise<object> {
+  async authorise(token: string): Promise<object> {
     const { authenticator } = this.terms;
-    let next = await authenticator.authenticate(params.token);
+    let next = await authenticator.authenticate(token);
     this.mustBeHere();
     const counted = this.seat.identified(next, 'asked');
     if (counted !== undefined) {
       await counted;
       this.mustBeHere();
       // Other rules may hold since it was checked.
-      next = await authenticator.authenticate(params.token);
+      next = await authenticator.authenticate(token);
       this.mustBeHere();
     }
     this.replaceGrant(next);
@@ -360,144 +336,44 @@ class SubscriberConnection implements Connection, WireHandlers, Outlet, Outbound
     if (this.over) throw new SessionRelayError('closed', 'the connection is closed');
   }
 
-  private async subscribe(id: Id, mine: Grant, params: z.output<typeof subscribeParams>): Promise<void> {
+  async subscribe(mine: Grant, params: SubscribeParams, answer: (result: object) => void): Promise<void> {
     const { bus, limits } = this.terms;
-    const asked = new Map<string, string | undefined>();
-    for (const entry of params.channels) {
-      const { channel, since } = typeof entry === 'string' ? { channel: entry, since: params.since } : entry;
-      if (!allowsChannel(mine, channel)) throw forbiddenChannel(channel);
-      asked.set(channel, since);
-    }
+    const asked = askedOf(mine, params);
     const others = this.subscriptions.filter(({ channel }) => !asked.has(channel));
     if (others.length + asked.size > limits.maxChannels) {
       throw new SessionRelayError('rate_limited', `a connection has at most ${limits.maxChannels} channels`, {
         data: { maxChannels: limits.maxChannels },
       });
     }
-    const held = new Map<string, boolean>();
-    for (const since of new Set(asked.values())) if (since !== undefined) held.set(since, await bus.holds(since));
+    const held = new Set<string>();
+    for (const since of new Set(asked.values())) if (since !== undefined && (await bus.holds(since))) held.add(since);
     if (this.over) return undefined;
-    if (this.current !== mine) return this.subscribe(id, this.grant(), params);
+    if (this.current !== mine) return this.subscribe(this.grant(), params, answer);
     // From here on in one turn: the old terms end, the reply is the fence, the new terms begin behind it.
-    this.endOf(asked);
+    this.unsubscribe(asked);
     const begun = [...asked].map(([channel, since]) =>
-      this.begin(channel, since, since !== undefined && held.get(since) === true, params),
+      beginSubscription(this.terms, this, params, { channel, since, isHeld: since !== undefined && held.has(since) }),
     );
     const added = begun.map(({ subscription }) => subscription);
     this.subscriptions = this.subscriptions.length === 0 ? added : [...this.subscriptions, ...added];
-    this.answer(id, {
+    answer({
       channels: begun.map(({ subscription: { channel, group }, recovered }) => ({
         channel,
         cursor: group.last,
         recovered,
       })),
     });
-    for (const { subscription } of begun) subscription.start();
+    for (const subscription of added) subscription.start();
     return undefined;
   }
 
-  private begin(
-    channel: string,
-    since: string | undefined,
-    held: boolean,
-    params: z.output<typeof subscribeParams>,
-  ): { readonly subscription: Subscription; readonly recovered: boolean } {
-    const { bus, replay, states, stats } = this.terms;
-    const recovery = decideRecovery({ since, held, hasSnapshot: hasSnapshot(channel), snapshot: params.snapshot });
-    const terms = { channel, recovery, pulses: params.pulses, outlet: this };
-    const subscription =
-      params.mode === 'states'
-        ? createStatesSubscription({
-            ...terms,
-            bus,
-            channels: replay.channels,
-            snapshots: replay.snapshots,
-            states,
-          })
-        : createSubscription({ ...terms, replay });
-    const recovered = recovery.how !== 'gap';
-    if (since !== undefined && recovered) stats.resumed++;
-    else if (since !== undefined) stats.unrecovered++;
-    return { subscription, recovered };
-  }
-
-  /** Ends the subscriptions of these channels. */
-  private endOf(channels: { has(channel: string): boolean }): void {
+  unsubscribe(channels: { has(channel: string): boolean }): void {
     const ended = this.subscriptions.filter(({ channel }) => channels.has(channel));
     if (ended.length === 0) return;
     this.subscriptions = this.subscriptions.filter(({ channel }) => !channels.has(channel));
     for (const subscription of ended) subscription.end();
   }
-
-  private async carryOut(id: Id, method: Method, params: unknown): Promise<void> {
-    const { bus } = this.terms;
-    if (method === 'ping') {
-      if (Buffer.byteLength(JSON.stringify(params ?? null)) > MAX_PING_BYTES)
-        throw invalidParams(`params: at most ${MAX_PING_BYTES} bytes`);
-      return this.answer(id, params ?? null);
-    }
-    if (method === 'auth') return this.answer(id, await this.authorise(parseParams(authParams, params)));
-    const mine = this.current;
-    if (mine === undefined) throw new SessionRelayError('unauthenticated', 'no credentials yet: call auth first');
-    switch (method) {
-      case 'subscribe':
-        return this.subscribe(id, mine, parseParams(subscribeParams, params));
-      case 'unsubscribe': {
-        const { channels } = parseParams(unsubscribeParams, params);
-        this.endOf(new Set(channels));
-        return this.answer(id, { channels });
-      }
-      case 'get_sessions':
-        return this.answer(id, await getSessions(bus, mine, parseParams(sessionsParams, params)));
-      case 'get_events':
-        return this.answer(id, await getEvents(bus, mine, parseParams(eventsParams, params)));
-      case 'get_sources':
-        parseParams(noParams, params);
-        return this.answer(id, await getSources(bus, mine));
-      case 'command':
-        return this.answer(id, await runCommand(bus, mine, parseParams(commandParams, params)));
-    }
-  }
-
-  private receive(text: string): void {
-    const frame = readFrame(text);
-    if (!frame.ok) return this.refuse(frame.id, { code: frame.code, message: frame.message });
-    const { id, method, params } = frame;
-    const verdict = this.ownConduct().ask(this.pending);
-    if (verdict.how === 'close') return this.close(CLOSE.overRate, 'over the request rate for too long');
-    if (verdict.how === 'refuse') {
-      const { message, retryAfterMs } = verdict;
-      return this.refuse(id, { code: 4429, message, data: { retryAfterMs } });
-    }
-    this.pending++;
-    if (IN_ORDER.has(method)) this.inTurn(() => this.serve(id, method, params));
-    else void this.serve(id, method, params);
-    return undefined;
-  }
-
-  private async serve(id: Id, method: Method, params: unknown): Promise<void> {
-    const { log } = this.terms;
-    try {
-      if (!this.over) await this.carryOut(id, method, params);
-    } catch (thrown) {
-      const error = wireError(thrown, this.current?.fields);
-      if (error.code === -32_603) log.error(`${method} failed`, { error: messageOf(thrown) });
-      if (!this.over) this.refuse(id, error);
-    } finally {
-      this.pending--;
-    }
-  }
-
-  private inTurn(task: () => Promise<void>): void {
-    const turn = (this.inOrder ?? Promise.resolve()).then(task);
-    this.inOrder = turn;
-    void turn.then(() => {
-      if (this.inOrder === turn) this.inOrder = undefined;
-    });
-  }
 }
 
-/** Answered in the order in which they came. */
-const IN_ORDER: ReadonlySet<Method> = new Set(['auth', 'subscribe', 'unsubscribe']);
 const NOBODY: Grant = { identity: '', channels: [], commands: [], fields: 'redacted' };
 const NO_SUBSCRIPTIONS: readonly Subscription[] = [];

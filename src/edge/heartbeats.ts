@@ -27,13 +27,17 @@ export function createHeartbeats(clock: Clock, everyMs: number): Heartbeats {
   };
   const run = (): void => {
     timer = undefined;
-    for (const [one, at] of due) {
-      if (at > clock.monotonic()) break;
-      due.delete(one);
-      due.set(one, clock.monotonic() + everyMs);
-      one.beat();
+    try {
+      for (const [one, at] of due) {
+        if (at > clock.monotonic()) break;
+        due.delete(one);
+        due.set(one, clock.monotonic() + everyMs);
+        one.beat();
+      }
+    } finally {
+      // Were one to throw after all, the others' hearts would go on.
+      arm();
     }
-    arm();
   };
 
   return {
