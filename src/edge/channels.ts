@@ -25,6 +25,8 @@ export interface ChannelGroup {
 export interface Member {
   /** Where it is sent to together with others. */
   readonly slot: Slot | undefined;
+  /** Where it stands among the members of its group, which alone changes it; {@link NO_PLACE} while it is in none. */
+  place: number;
   /** The frames of one turn, in order, for this member alone: the same array for every one of them. */
   deliver(frames: readonly Frame[]): void;
   /** The frames of one turn, so many bytes, were taken by its socket and not all have left it. */
@@ -45,8 +47,6 @@ interface Group extends ChannelGroup {
   readonly members: Member[];
   /** The slot of each member, at its place in `members`; {@link NO_SLOT} for one that is sent to by itself. */
   readonly slots: number[];
-  /** Where each member stands in `members`. */
-  readonly places: Map<Member, number>;
   /** What this turn brought, until it is delivered. */
   frames: Frame[];
   beats: string[];
@@ -84,6 +84,7 @@ export interface Channels {
 }
 
 const NO_SLOT = -1;
+export const NO_PLACE = -1;
 
 export interface ChannelsOptions {
   /** What is told of each turn after it was delivered; see {@link Tapes}. */
@@ -184,7 +185,6 @@ export function createChannels(
           users: 0,
           members: [],
           slots: [],
-          places: new Map(),
           frames: [],
           beats: [],
         };
@@ -205,24 +205,24 @@ export function createChannels(
     },
     join(given, member) {
       const group = own(given);
-      if (group === undefined || group.places.has(member)) return;
+      if (group === undefined || member.place !== NO_PLACE) return;
       const { slot } = member;
       fanOut ??= slot?.fanOut;
-      group.places.set(member, group.members.length);
+      member.place = group.members.length;
       group.members.push(member);
       group.slots.push(slot === undefined || slot.fanOut !== fanOut ? NO_SLOT : slot.index);
     },
     leave(given, member) {
       const group = own(given);
-      const place = group?.places.get(member);
-      if (group === undefined || place === undefined) return;
-      group.places.delete(member);
+      const { place } = member;
+      if (group === undefined || group.members[place] !== member) return;
+      member.place = NO_PLACE;
       const moved = group.members.pop();
       const slot = group.slots.pop();
       if (moved === undefined || slot === undefined || moved === member) return;
       group.members[place] = moved;
       group.slots[place] = slot;
-      group.places.set(moved, place);
+      moved.place = place;
     },
     publish({ events, pulses, texts }) {
       const touched = new Set<Group>();

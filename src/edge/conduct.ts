@@ -1,4 +1,4 @@
-import { createBudget } from '../net/budget.js';
+import { type Budget, createBudget } from '../net/budget.js';
 import type { Clock } from '../net/clock.js';
 import { INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR } from './errors.js';
 import {
@@ -26,39 +26,61 @@ export type Verdict =
 
 /** When to ask again where too many requests are being answered. */
 const BUSY_RETRY_MS = 1_000;
+const SERVE: Verdict = { how: 'serve' };
+const NONE: readonly number[] = [];
 const PROTOCOL_ERRORS: ReadonlySet<number> = new Set([PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS]);
 
 export function createConduct(clock: Clock, limits: Pick<Limits, 'maxRequestsPerSecond'>): Conduct {
-  let maxRequestsPerSecond = limits.maxRequestsPerSecond;
-  const budget = () => createBudget({ clock, perSecond: maxRequestsPerSecond, burst: maxRequestsPerSecond });
-  let rate = budget();
-  let stretch: { readonly since: number; readonly last: number } | undefined;
-  let errors: readonly number[] = [];
-  return {
-    ask(pending) {
-      // Limits may change while a connection lives.
-      if (limits.maxRequestsPerSecond !== maxRequestsPerSecond) {
-        maxRequestsPerSecond = limits.maxRequestsPerSecond;
-        rate = budget();
-      }
-      const retryAfterMs = rate.take();
-      if (retryAfterMs === 0) {
-        if (pending < MAX_PENDING_REQUESTS) return { how: 'serve' };
-        const message = `at most ${MAX_PENDING_REQUESTS} requests are answered at once`;
-        return { how: 'refuse', message, retryAfterMs: BUSY_RETRY_MS };
-      }
-      const now = clock.monotonic();
-      // Some are let through all the while: only a pause ends a stretch of being over the rate.
-      const goesOn = stretch !== undefined && now - stretch.last <= OVER_RATE_PAUSE_MS;
-      stretch = { since: goesOn && stretch !== undefined ? stretch.since : now, last: now };
-      if (now - stretch.since >= OVER_RATE_MS) return { how: 'close' };
-      return { how: 'refuse', message: `at most ${maxRequestsPerSecond} requests a second`, retryAfterMs };
-    },
-    isTooMany(code) {
-      if (!PROTOCOL_ERRORS.has(code)) return false;
-      const now = clock.monotonic();
-      errors = [...errors.filter((at) => now - at < PROTOCOL_ERROR_WINDOW_MS), now];
-      return errors.length > MAX_PROTOCOL_ERRORS;
-    },
-  };
+  return new SubscriberConduct(clock, limits);
+}
+
+class SubscriberConduct implements Conduct {
+  private readonly clock: Clock;
+  private readonly limits: Pick<Limits, 'maxRequestsPerSecond'>;
+  private rate: Budget;
+  /** What `rate` is by. */
+  private perSecond: number;
+  /** The present stretch of being over the rate. */
+  private stretch: { readonly since: number; readonly last: number } | undefined;
+  /** When the errors of the protocol were that count still. */
+  private errors: readonly number[] = NONE;
+
+  constructor(clock: Clock, limits: Pick<Limits, 'maxRequestsPerSecond'>) {
+    this.clock = clock;
+    this.limits = limits;
+    this.perSecond = limits.maxRequestsPerSecond;
+    this.rate = this.full();
+  }
+
+  ask(pending: number): Verdict {
+    // Limits may change while a connection lives.
+    if (this.limits.maxRequestsPerSecond !== this.perSecond) {
+      this.perSecond = this.limits.maxRequestsPerSecond;
+      this.rate = this.full();
+    }
+    const retryAfterMs = this.rate.take();
+    if (retryAfterMs === 0) {
+      if (pending < MAX_PENDING_REQUESTS) return SERVE;
+      const message = `at most ${MAX_PENDING_REQUESTS} requests are answered at once`;
+      return { how: 'refuse', message, retryAfterMs: BUSY_RETRY_MS };
+    }
+    const now = this.clock.monotonic();
+    // Some are let through all the while: only a pause ends a stretch of being over the rate.
+    const goesOn = this.stretch !== undefined && now - this.stretch.last <= OVER_RATE_PAUSE_MS;
+    const since = goesOn && this.stretch !== undefined ? this.stretch.since : now;
+    this.stretch = { since, last: now };
+    if (now - since >= OVER_RATE_MS) return { how: 'close' };
+    return { how: 'refuse', message: `at most ${this.perSecond} requests a second`, retryAfterMs };
+  }
+
+  isTooMany(code: number): boolean {
+    if (!PROTOCOL_ERRORS.has(code)) return false;
+    const now = this.clock.monotonic();
+    this.errors = [...this.errors.filter((at) => now - at < PROTOCOL_ERROR_WINDOW_MS), now];
+    return this.errors.length > MAX_PROTOCOL_ERRORS;
+  }
+
+  private full(): Budget {
+    return createBudget({ clock: this.clock, perSecond: this.perSecond, burst: this.perSecond });
+  }
 }

@@ -1,18 +1,20 @@
 import type { Bus, Sight } from '../bus/bus.js';
-import { asSessionRelayError, SessionRelayError } from '../errors.js';
+import { asSessionRelayError, type SessionRelayError } from '../errors.js';
 import type { Grant } from '../model/grant.js';
 import type { Clock, Random, Timer } from '../net/clock.js';
 import type { Log } from '../net/log.js';
 import { authorityProblem, tokenOfHeaders } from './admission.js';
 import { createBlindness } from './blindness.js';
-import { type Connection, createConnection } from './connection.js';
+import { type Connection, type ConnectionTerms, createConnection } from './connection.js';
 import { CLOSE, PROBLEM_TYPE, problemBody } from './errors.js';
 import { createFarewell, type Farewell } from './farewell.js';
+import { createHeartbeats } from './heartbeats.js';
 import type { JournalPages } from './journal-pages.js';
-import { DEFAULT_LIMITS, type Limits, type LiveLimits, STREAM_SHARE } from './limits.js';
+import { DEFAULT_LIMITS, HEARTBEAT_MS, type Limits, type LiveLimits, STREAM_SHARE } from './limits.js';
 import type { LiveAuthenticator, Renewal } from './live-auth.js';
 import { countPlaces, type Full, type Place, type Places, type Who } from './places.js';
 import { createReplay, type ReplayCounts } from './replay.js';
+import { EdgeSeat, RETRY_AFTER_SECONDS, type SeatTerms } from './seat.js';
 import { noPlace, type Spectator, type TakePlace } from './spectators.js';
 import { createStates } from './states.js';
 import { countCode, createEdgeStats, type EdgeStats, REFUSAL_STATUSES } from './stats.js';
@@ -75,12 +77,8 @@ export interface Renewed {
   readonly pending: number;
 }
 
-/** Where one comes from, as far as it decides whether they may be served. */
-type Origin = Parameters<typeof authorityProblem>[0];
-
 /** An event stream whose credentials say something else now may come back after this. */
 const STREAM_RETRY_MS = 1_000;
-const RETRY_AFTER_SECONDS = 5;
 const SUBPROTOCOL = 'session-relay.v1';
 
 export function createEdge(options: EdgeOptions): Edge {
@@ -92,7 +90,6 @@ export function createEdge(options: EdgeOptions): Edge {
   const { channels } = replay;
   const states = createStates({ bus, channels, clock });
   const connections = new Set<Connection>();
-  const origins = new WeakMap<Connection, Origin>();
   /** How often the rules were replaced: whoever was let in before and opens after must be judged again. */
   let renewals = 0;
   const places = options.places ?? countPlaces(limits);
@@ -176,13 +173,12 @@ export function createEdge(options: EdgeOptions): Edge {
 
   /** Judges one connection by what holds now. */
   const judge = (connection: Connection, verdictOf: Renewal['verdictOf']): keyof Renewed => {
-    const origin = origins.get(connection);
-    const problem = origin === undefined ? undefined : authorityProblem(origin, { limits, authenticator });
+    const problem = authorityProblem(connection.seat.origin, { limits, authenticator });
     if (problem !== undefined) {
       connection.close(CLOSE.forbidden, problem);
       return 'closed';
     }
-    const grant = connection.grant();
+    const grant = connection.knownGrant();
     // Who has shown nothing yet may still do so, in the time that there is for it.
     if (grant === undefined) return 'kept';
     const verdict = verdictOf(grant);
@@ -206,7 +202,7 @@ export function createEdge(options: EdgeOptions): Edge {
       connection.close(CLOSE.fault, 'credentials cannot be checked now: connect again later');
       return undefined;
     });
-    if (verdict !== undefined && connection.grant() === grant) judge(connection, () => verdict);
+    if (verdict !== undefined && connection.knownGrant() === grant) judge(connection, () => verdict);
   };
   const judgeStreamLater = (spectator: Spectator, grant: Grant): void => {
     const leave = (): void => spectator.leave(STREAM_RETRY_MS);
@@ -231,8 +227,8 @@ export function createEdge(options: EdgeOptions): Edge {
       return cannotCount(thrown);
     }
     if (typeof place === 'string') return refuseFull(place);
-    const give = (refusal: UpgradeDecision, { give: giveBack }: Place): UpgradeDecision => {
-      giveBack();
+    const give = (refusal: UpgradeDecision, taken: Place): UpgradeDecision => {
+      taken.give();
       return refusal;
     };
     if (token !== undefined) {
@@ -259,54 +255,42 @@ export function createEdge(options: EdgeOptions): Edge {
     return refuse(503, 'connections cannot be counted now');
   };
 
+  const terms: ConnectionTerms = {
+    bus,
+    replay,
+    states,
+    stats,
+    heartbeats: createHeartbeats(clock, HEARTBEAT_MS),
+    authenticator,
+    limits,
+    clock,
+    log,
+    server: `session-relay/${options.version}`,
+  };
+  const seats: SeatTerms = {
+    host: undefined,
+    whoIs,
+    left(connection) {
+      connections.delete(connection);
+      farewell?.gone(connections.size);
+    },
+  };
   const take = (
     request: UpgradeRequest,
     grant: Grant | undefined,
     place: Place,
     admittedIn: number,
   ): UpgradeDecision => {
-    const { remoteAddress } = request;
-    const { host, origin } = request.headers;
-    const from: Origin = {
-      remoteAddress,
-      headers: { ...(host === undefined ? {} : { host }), ...(origin === undefined ? {} : { origin }) },
-    };
+    // Of the request no more is kept than this: a connection lives for days.
+    const seat = new EdgeSeat(seats, place, request);
     const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((one) => one.trim());
     return {
       accept: true,
       ...(offered.includes(SUBPROTOCOL) ? { protocol: SUBPROTOCOL } : {}),
-      abandoned: place.give,
+      abandoned: () => place.give(),
       open(wire: Wire) {
-        const connection = createConnection({
-          wire,
-          grant,
-          bus,
-          replay,
-          states,
-          stats,
-          authenticator,
-          limits,
-          clock,
-          log,
-          server: `session-relay/${options.version}`,
-          identified(next, how) {
-            const counted = place.identify(whoIs(next, how));
-            // What the relay itself decides ends no connection for a count.
-            if (how === 'renewed') {
-              if (counted instanceof Promise) counted.catch(() => undefined);
-              return undefined;
-            }
-            if (counted instanceof Promise) return counted.then(mustBeCounted);
-            return mustBeCounted(counted);
-          },
-          closed() {
-            connections.delete(connection);
-            place.give();
-            farewell?.gone(connections.size);
-          },
-        });
+        const connection = createConnection(terms, { wire, grant, seat });
         connections.add(connection);
-        origins.set(connection, from);
         if (admittedIn !== renewals) judge(connection, (mine) => (authenticator.isCurrent(mine) ? mine : 'unchecked'));
         const { toldMs } = blindness;
         if (closed || draining !== undefined) {
@@ -326,7 +310,7 @@ export function createEdge(options: EdgeOptions): Edge {
     },
     *grants() {
       for (const connection of connections) {
-        const grant = connection.grant();
+        const grant = connection.knownGrant();
         if (grant !== undefined) yield grant;
       }
       yield* spectators.values();
@@ -406,10 +390,3 @@ export function createEdge(options: EdgeOptions): Edge {
 }
 
 const OF_WHAT = { address: 'from this address', identity: 'of this identity' } as const;
-
-function mustBeCounted(isCounted: boolean): void {
-  if (isCounted) return;
-  throw new SessionRelayError('rate_limited', 'too many connections of this identity', {
-    data: { retryAfterMs: RETRY_AFTER_SECONDS * 1_000 },
-  });
-}

@@ -4,7 +4,7 @@ import type { Log } from '../net/log.js';
 import { CLOSE } from './errors.js';
 import type { Frame } from './frames.js';
 import { HEARTBEAT_SHARE, LIVE_AGAIN_SHARE, type Limits, REPLAY_BYTES, REPLAY_SHARE, STREAM_SHARE } from './limits.js';
-import { createStallWatch } from './stall.js';
+import { createStallWatch, type StallWatch } from './stall.js';
 import type { EdgeStats } from './stats.js';
 import { bytesOnWire, type SendOutcome, type Wire } from './wire.js';
 
@@ -46,19 +46,23 @@ export interface Outbound {
   stop(): void;
 }
 
-export interface OutboundOptions {
-  readonly wire: Wire;
+/** What is the same for all connections of an edge. */
+export interface OutboundTerms {
   readonly limits: Pick<Limits, 'maxBufferedBytes' | 'stallMs'>;
   readonly clock: Clock;
   readonly log: Log;
   readonly stats: Pick<EdgeStats, 'deliveries' | 'deliveredBytes'>;
+}
+
+/** Whose way down it is. */
+export interface OutboundOwner {
   /**
    * Part of what waited has left together with a message of ours: no drain of the socket tells of that, and whoever
    * waits for room would wait for ever.
    */
-  readonly left?: () => void;
+  left(): void;
   /** Ends the connection. */
-  readonly close: (code: number, reason: string) => void;
+  close(code: number, reason: string): void;
 }
 
 interface Waiting {
@@ -66,167 +70,241 @@ interface Waiting {
   readonly tell: (open: boolean) => void;
 }
 
-export function createOutbound({ wire, limits, clock, log, stats, left, close }: OutboundOptions): Outbound {
-  const most = limits.maxBufferedBytes;
-  const streamMost = Math.floor(most * STREAM_SHARE);
-  const replayMost = Math.floor(streamMost * REPLAY_SHARE);
-  const liveAgain = Math.floor(streamMost * LIVE_AGAIN_SHARE);
-  const heartbeatMost = Math.floor(most * HEARTBEAT_SHARE);
-  let waiting: Waiting[] = [];
-  let stopped = false;
-  const stall = createStallWatch({
-    clock,
-    stallMs: limits.stallMs,
-    buffered: () => wire.buffered(),
-    stalled: () => close(CLOSE.tooSlow, 'too slow: nothing was read for too long; resume with your last cursor'),
-  });
+export function createOutbound(wire: Wire, terms: OutboundTerms, owner: OutboundOwner): Outbound {
+  return new WireOutbound(wire, terms, owner);
+}
 
-  // What is being written, for the one task that every cork runs.
-  let frames: readonly Frame[] = [];
-  let next = 0;
-  let first: Frame | undefined;
-  let texts: readonly string[] = [];
-  let room = 0;
-  let written = 0;
-  let alone = false;
-  let outcome: SendOutcome = 'sent';
-  const ended = (how: SendOutcome): boolean => outcome === how;
-  const takes = (message: string | Uint8Array, bytes: number): boolean => {
-    const size = bytesOnWire(bytes);
-    if (size > room && !alone) return false;
-    outcome = wire.send(message);
-    if (outcome === 'refused' || outcome === 'closed') return false;
-    alone = false;
-    room -= size;
-    written += size;
-    return true;
-  };
-  const writeFrames = (): void => {
-    for (; next < frames.length; next++) {
-      const frame = first ?? frames[next];
-      if (frame === undefined || !takes(frame.data ?? frame.text, frame.bytes)) return;
-      first = undefined;
+/** One write: what the wire took of what it was handed. */
+class Writing {
+  /** The first frame that did not go. */
+  next: number;
+  written = 0;
+  outcome: SendOutcome = 'sent';
+  private readonly wire: Wire;
+  private room: number;
+  /** A message that is larger than all the room may go where nothing else waits. */
+  private alone: boolean;
+
+  constructor(wire: Wire, from: number, room: number, alone: boolean) {
+    this.wire = wire;
+    this.next = from;
+    this.room = room;
+    this.alone = alone;
+  }
+
+  /** From `next` on, until there is no room; `first` stands in for the first of them. */
+  frames(frames: readonly Frame[], first?: Frame): void {
+    let head = first;
+    for (; this.next < frames.length; this.next++) {
+      const frame = head ?? frames[this.next];
+      if (frame === undefined || !this.takes(frame.data ?? frame.text, frame.bytes)) return;
+      head = undefined;
     }
-  };
-  const writeTexts = (): void => {
-    for (const text of texts) if (!takes(text, Buffer.byteLength(text))) return;
-  };
+  }
+
+  texts(texts: readonly string[]): void {
+    for (const text of texts) if (!this.takes(text, Buffer.byteLength(text))) return;
+  }
+
+  private takes(message: string | Uint8Array, bytes: number): boolean {
+    const size = bytesOnWire(bytes);
+    if (size > this.room && !this.alone) return false;
+    this.outcome = this.wire.send(message);
+    if (this.outcome === 'refused' || this.outcome === 'closed') return false;
+    this.alone = false;
+    this.room -= size;
+    this.written += size;
+    return true;
+  }
+}
+
+class WireOutbound implements Outbound {
+  private readonly wire: Wire;
+  private readonly terms: OutboundTerms;
+  private readonly owner: OutboundOwner;
+  private stopped = false;
+  /** Only while something waits in the socket. */
+  private stall: StallWatch | undefined;
+  private waiting: Waiting[] | undefined;
+
+  constructor(wire: Wire, terms: OutboundTerms, owner: OutboundOwner) {
+    this.wire = wire;
+    this.terms = terms;
+    this.owner = owner;
+  }
+
+  send(texts: readonly string[]): boolean {
+    if (this.stopped) return false;
+    const before = this.wire.buffered();
+    const isSent = isFree(before, sizeOf(texts), this.most) && this.writeAll(texts, before);
+    if (!isSent && !this.stopped)
+      this.owner.close(
+        CLOSE.tooSlow,
+        'too slow: a reply found no room, because too much is unread; resume with your last cursor',
+      );
+    return isSent;
+  }
+
+  push(frames: readonly Frame[]): number {
+    if (this.stopped) return 0;
+    const { most, streamMost } = this;
+    let next = 0;
+    // What the socket hands on at once makes room again, up to what one turn may push: the others' turn comes too.
+    for (let left = most; left > 0; ) {
+      const before = this.wire.buffered();
+      const mayBeAlone = left === most && before === 0;
+      const writing = new Writing(this.wire, next, Math.min(left, streamMost - before), mayBeAlone);
+      this.write(writing, frames.length - next, before, () => writing.frames(frames));
+      this.count(writing.next - next, writing.written);
+      const isStuck = writing.next === next || writing.outcome === 'refused' || this.stopped;
+      next = writing.next;
+      left -= writing.written;
+      if (isStuck || next === frames.length) break;
+    }
+    return next;
+  }
+
+  queued(bytes: number): void {
+    if (!this.stopped) this.watch(this.wire.buffered(), bytes);
+  }
+
+  pour(frames: readonly Frame[], from: number, first: Frame): number {
+    if (this.stopped) return from;
+    const before = this.wire.buffered();
+    const room = Math.min(REPLAY_BYTES, this.replayMost - before);
+    const writing = new Writing(this.wire, from, room, before === 0);
+    this.write(writing, frames.length - from, before, () => writing.frames(frames, first));
+    this.count(writing.next - from, writing.written);
+    return writing.next;
+  }
+
+  offer(texts: readonly string[]): boolean {
+    if (this.stopped) return false;
+    const before = this.wire.buffered();
+    return isFree(before, sizeOf(texts), this.replayMost) && this.writeAll(texts, before);
+  }
+
+  spare(text: string, kind: 'pulse' | 'heartbeat'): boolean {
+    if (this.stopped) return false;
+    const before = this.wire.buffered();
+    if (kind === 'pulse' && before > 0) return false;
+    const most = Math.floor(this.most * HEARTBEAT_SHARE);
+    return isFree(before, sizeOf([text]), most) && this.writeAll([text], before);
+  }
+
+  hasRoom(bytes: number): boolean {
+    return !this.stopped && isFree(this.wire.buffered(), bytesOnWire(bytes), this.replayMost);
+  }
+
+  isLow(): boolean {
+    return !this.stopped && this.wire.buffered() <= Math.floor(this.streamMost * LIVE_AGAIN_SHARE);
+  }
+
+  isIdle(): boolean {
+    return !this.stopped && this.wire.buffered() === 0;
+  }
+
+  writable(bytes: number): Promise<boolean> {
+    if (this.stopped) return Promise.resolve(false);
+    if (isFree(this.wire.buffered(), bytes, this.streamMost)) return Promise.resolve(true);
+    this.waiting ??= [];
+    const { waiting } = this;
+    return new Promise((tell) => waiting.push({ bytes, tell }));
+  }
+
+  drained(): void {
+    if (this.stopped) return;
+    const now = this.wire.buffered();
+    this.watch(now, 0);
+    this.tellWaiting(now);
+  }
+
+  stop(): void {
+    if (this.stopped) return;
+    this.stopped = true;
+    this.stall?.stop();
+    this.stall = undefined;
+    for (const { tell } of this.waiting ?? []) tell(false);
+    this.waiting = undefined;
+  }
+
+  private get most(): number {
+    return this.terms.limits.maxBufferedBytes;
+  }
+
+  private get streamMost(): number {
+    return Math.floor(this.most * STREAM_SHARE);
+  }
+
+  private get replayMost(): number {
+    return Math.floor(this.streamMost * REPLAY_SHARE);
+  }
+
+  /** All of them or none; there is room. */
+  private writeAll(texts: readonly string[], before: number): boolean {
+    const writing = new Writing(this.wire, 0, Number.POSITIVE_INFINITY, before === 0);
+    this.write(writing, texts.length, before, () => writing.texts(texts));
+    return !this.stopped && writing.outcome !== 'refused';
+  }
+
   /** `count` messages at most: a single one leaves at once anyway, and a cork costs a call out of JavaScript and back. */
-  const write = (task: () => void, count: number, before: number, bytes: number, mayBeAlone: boolean): void => {
-    stall.look(before);
-    room = bytes;
-    written = 0;
-    alone = mayBeAlone && before === 0;
-    outcome = 'sent';
+  private write(writing: Writing, count: number, before: number, task: () => void): void {
+    this.watch(before, 0);
     try {
       if (count === 1) task();
-      else wire.cork(task);
-      const now = wire.buffered();
-      stall.sent(now, written);
+      else this.wire.cork(task);
+      const now = this.wire.buffered();
+      this.watch(now, writing.written);
       if (now < before) {
-        tellWaiting(now);
-        left?.();
+        this.tellWaiting(now);
+        this.owner.left();
       }
-      if (ended('closed')) close(CLOSE.goingAway, 'the socket is gone');
+      if (writing.outcome === 'closed') this.owner.close(CLOSE.goingAway, 'the socket is gone');
     } catch (thrown) {
+      const { log } = this.terms;
       log.error('a frame could not be sent', { error: messageOf(thrown) });
-      close(CLOSE.fault, 'a fault in the relay: connect again and resume');
+      this.owner.close(CLOSE.fault, 'a fault in the relay: connect again and resume');
     }
-  };
-  const isFree = (before: number, bytes: number, upTo: number): boolean => before === 0 || before + bytes <= upTo;
-  const tellWaiting = (now: number): void => {
-    if (waiting.length === 0) return;
-    const all = waiting;
-    waiting = [];
-    for (const one of all) {
-      if (isFree(now, one.bytes, streamMost)) one.tell(true);
-      else waiting.push(one);
+  }
+
+  /** So many bytes wait, after so many more were handed over. */
+  private watch(buffered: number, bytes: number): void {
+    if (this.stopped) return;
+    if (buffered === 0) {
+      this.stall?.stop();
+      this.stall = undefined;
+      return;
     }
-  };
-  const sizeOf = (all: readonly string[]): number =>
-    all.reduce((sum, text) => sum + bytesOnWire(Buffer.byteLength(text)), 0);
-  /** All of them or none; there is room. */
-  const writeAll = (all: readonly string[], before: number): boolean => {
-    texts = all;
-    write(writeTexts, all.length, before, Number.POSITIVE_INFINITY, true);
-    texts = [];
-    return !stopped && !ended('refused');
-  };
+    this.stall ??= createStallWatch({
+      clock: this.terms.clock,
+      stallMs: this.terms.limits.stallMs,
+      buffered: () => this.wire.buffered(),
+      stalled: () =>
+        this.owner.close(CLOSE.tooSlow, 'too slow: nothing was read for too long; resume with your last cursor'),
+    });
+    this.stall.sent(buffered, bytes);
+  }
 
-  const tooSlow = (): void =>
-    close(CLOSE.tooSlow, 'too slow: a reply found no room, because too much is unread; resume with your last cursor');
+  private tellWaiting(now: number): void {
+    if (this.waiting === undefined) return;
+    const still: Waiting[] = [];
+    for (const one of this.waiting) {
+      if (isFree(now, one.bytes, this.streamMost)) one.tell(true);
+      else still.push(one);
+    }
+    this.waiting = still.length === 0 ? undefined : still;
+  }
 
-  return {
-    send(all) {
-      if (stopped) return false;
-      const before = wire.buffered();
-      const isSent = isFree(before, sizeOf(all), most) && writeAll(all, before);
-      if (!isSent && !stopped) tooSlow();
-      return isSent;
-    },
-    push(all) {
-      if (stopped) return 0;
-      frames = all;
-      next = 0;
-      first = undefined;
-      // What the socket hands on at once makes room again, up to what one turn may push: the others' turn comes too.
-      for (let left = most; left > 0; left -= written) {
-        const [from, before] = [next, wire.buffered()];
-        write(writeFrames, all.length - next, before, Math.min(left, streamMost - before), left === most);
-        stats.deliveries += next - from;
-        stats.deliveredBytes += written;
-        if (next === from || next === all.length || ended('refused') || stopped) break;
-      }
-      frames = [];
-      return next;
-    },
-    queued(bytes) {
-      if (!stopped) stall.sent(wire.buffered(), bytes);
-    },
-    pour(all, from, head) {
-      if (stopped) return from;
-      const before = wire.buffered();
-      frames = all;
-      next = from;
-      first = head;
-      write(writeFrames, all.length - from, before, Math.min(REPLAY_BYTES, replayMost - before), true);
-      stats.deliveries += next - from;
-      stats.deliveredBytes += written;
-      frames = [];
-      first = undefined;
-      return next;
-    },
-    offer(all) {
-      if (stopped) return false;
-      const before = wire.buffered();
-      return isFree(before, sizeOf(all), replayMost) && writeAll(all, before);
-    },
-    spare(text, kind) {
-      if (stopped) return false;
-      const before = wire.buffered();
-      if (kind === 'pulse' && before > 0) return false;
-      return isFree(before, sizeOf([text]), heartbeatMost) && writeAll([text], before);
-    },
-    hasRoom: (bytes) => !stopped && isFree(wire.buffered(), bytesOnWire(bytes), replayMost),
-    isLow: () => !stopped && wire.buffered() <= liveAgain,
-    isIdle: () => !stopped && wire.buffered() === 0,
-    writable(bytes) {
-      if (stopped) return Promise.resolve(false);
-      if (isFree(wire.buffered(), bytes, streamMost)) return Promise.resolve(true);
-      return new Promise((tell) => waiting.push({ bytes, tell }));
-    },
-    drained() {
-      if (stopped) return;
-      const now = wire.buffered();
-      stall.look(now);
-      tellWaiting(now);
-    },
-    stop() {
-      if (stopped) return;
-      stopped = true;
-      stall.stop();
-      for (const { tell } of waiting) tell(false);
-      waiting = [];
-    },
-  };
+  private count(frames: number, bytes: number): void {
+    this.terms.stats.deliveries += frames;
+    this.terms.stats.deliveredBytes += bytes;
+  }
+}
+
+function isFree(before: number, bytes: number, upTo: number): boolean {
+  return before === 0 || before + bytes <= upTo;
+}
+
+function sizeOf(texts: readonly string[]): number {
+  return texts.reduce((sum, text) => sum + bytesOnWire(Buffer.byteLength(text)), 0);
 }

@@ -22,6 +22,8 @@ export const subscribeParams = z.strictObject({
     .describe('`states`: the newest states that changed, one frame in 250 ms at most.'),
 });
 
+export type SubscribeParams = z.output<typeof subscribeParams>;
+
 export const unsubscribeParams = z.strictObject({ channels: z.array(pattern).min(1) });
 
 export const noParams = z.strictObject({}).default({});

@@ -42,43 +42,68 @@ export interface CountedPlace extends Place {
 }
 
 export function countPlaces(limits: PlaceLimits): CountedPlaces {
-  const perAddress = new Map<string, number>();
-  const perIdentity = new Map<string, number>();
-  let taken = 0;
-  const isFull = (counts: ReadonlyMap<string, number>, key: string, most: number): boolean =>
-    most > 0 && (counts.get(key) ?? 0) >= most;
-  const isIdentityFull = ({ identity, limited }: Who): boolean =>
-    limited && isFull(perIdentity, identity, limits.maxConnectionsPerIdentity);
-
+  const counts = new Counts(limits);
   return {
     take(address, who) {
-      if (taken >= limits.maxConnections) return 'relay';
-      if (isFull(perAddress, address, limits.maxConnectionsPerAddress)) return 'address';
-      if (who !== undefined && isIdentityFull(who)) return 'identity';
-      taken++;
-      change(perAddress, address, 1);
-      let identity = who?.identity;
-      if (identity !== undefined) change(perIdentity, identity, 1);
-      let given = false;
-      return {
-        identify(next) {
-          if (given || identity === next.identity) return true;
-          if (isIdentityFull(next)) return false;
-          if (identity !== undefined) change(perIdentity, identity, -1);
-          identity = next.identity;
-          change(perIdentity, identity, 1);
-          return true;
-        },
-        give() {
-          if (given) return;
-          given = true;
-          taken--;
-          change(perAddress, address, -1);
-          if (identity !== undefined) change(perIdentity, identity, -1);
-        },
-      };
+      if (counts.taken >= limits.maxConnections) return 'relay';
+      if (isFull(counts.perAddress, address, limits.maxConnectionsPerAddress)) return 'address';
+      if (who !== undefined && counts.isIdentityFull(who)) return 'identity';
+      return new OwnPlace(counts, address, who?.identity);
     },
   };
+}
+
+class Counts {
+  readonly perAddress = new Map<string, number>();
+  readonly perIdentity = new Map<string, number>();
+  taken = 0;
+  private readonly limits: PlaceLimits;
+
+  constructor(limits: PlaceLimits) {
+    this.limits = limits;
+  }
+
+  isIdentityFull({ identity, limited }: Who): boolean {
+    return limited && isFull(this.perIdentity, identity, this.limits.maxConnectionsPerIdentity);
+  }
+}
+
+class OwnPlace implements CountedPlace {
+  private readonly counts: Counts;
+  private readonly address: string;
+  private identity: string | undefined;
+  private given = false;
+
+  constructor(counts: Counts, address: string, identity: string | undefined) {
+    this.counts = counts;
+    this.address = address;
+    this.identity = identity;
+    counts.taken++;
+    change(counts.perAddress, address, 1);
+    if (identity !== undefined) change(counts.perIdentity, identity, 1);
+  }
+
+  identify(next: Who): boolean {
+    if (this.given || this.identity === next.identity) return true;
+    if (this.counts.isIdentityFull(next)) return false;
+    if (this.identity !== undefined) change(this.counts.perIdentity, this.identity, -1);
+    this.identity = next.identity;
+    change(this.counts.perIdentity, next.identity, 1);
+    return true;
+  }
+
+  give(): void {
+    if (this.given) return;
+    this.given = true;
+    this.counts.taken--;
+    change(this.counts.perAddress, this.address, -1);
+    if (this.identity !== undefined) change(this.counts.perIdentity, this.identity, -1);
+  }
+}
+
+/** 0: no limit. */
+function isFull(counts: ReadonlyMap<string, number>, key: string, most: number): boolean {
+  return most > 0 && (counts.get(key) ?? 0) >= most;
 }
 
 function change(counts: Map<string, number>, key: string, by: number): void {

@@ -42,60 +42,81 @@ export interface PumpOptions {
   readonly fail: (thrown: unknown) => void;
 }
 
-export function createPump({ rounds, outbound, stats, fail }: PumpOptions): Pump {
-  let queue: Replayer[] = [];
-  const untold = new Set<Replayer>();
-  let stopped = false;
+export function createPump(options: PumpOptions): Pump {
+  return new ConnectionPump(options);
+}
 
-  const tellLag = (): boolean => {
-    const since = Object.fromEntries([...untold].map((one) => [one.channel, one.sent()]));
-    if (!outbound.offer([notification('lag', { since })])) return false;
-    stats.lags++;
-    for (const one of untold) one.toldOfLag();
-    untold.clear();
-    return true;
-  };
-  /** `true`: there is more to do at once. */
-  const part = (): boolean => {
-    if (stopped || (untold.size > 0 && !tellLag())) return false;
-    for (let left = queue.length; left > 0; left--) {
-      const [replayer] = queue;
-      const step = replayer?.step() ?? 'full';
-      if (stopped || step === 'full') return false;
-      queue.shift();
-      if (replayer !== undefined && step !== 'done') queue.push(replayer);
-      if (step !== 'waiting') return queue.length > 0;
-    }
-    return false;
-  };
-  const run = (): boolean => {
+class ConnectionPump implements Pump {
+  private readonly rounds: Rounds;
+  private readonly outbound: PumpOptions['outbound'];
+  private readonly stats: PumpOptions['stats'];
+  private readonly fail: PumpOptions['fail'];
+  private queue: Replayer[] = [];
+  /** Those of whom `lag` is still to be said. */
+  private untold: Replayer[] = [];
+  private stopped = false;
+
+  constructor({ rounds, outbound, stats, fail }: PumpOptions) {
+    this.rounds = rounds;
+    this.outbound = outbound;
+    this.stats = stats;
+    this.fail = fail;
+  }
+
+  add(replayer: Replayer, lagging: boolean): void {
+    if (this.stopped) return;
+    this.queue.push(replayer);
+    if (lagging) this.untold.push(replayer);
+    this.rounds.wake(this.run);
+  }
+
+  remove(replayer: Replayer): void {
+    this.untold = this.untold.filter((one) => one !== replayer);
+    this.queue = this.queue.filter((one) => one !== replayer);
+  }
+
+  wake(): void {
+    if (!this.stopped && this.queue.length > 0) this.rounds.wake(this.run);
+  }
+
+  stop(): void {
+    this.stopped = true;
+    this.queue = [];
+    this.untold = [];
+  }
+
+  // One function for as long as it lives: the rounds know it by that.
+  private readonly run = (): boolean => {
     try {
-      return part();
+      return this.part();
     } catch (thrown) {
-      fail(thrown);
+      this.fail(thrown);
       return false;
     }
   };
 
-  return {
-    add(replayer, lagging) {
-      if (stopped) return;
-      queue.push(replayer);
-      if (lagging) untold.add(replayer);
-      rounds.wake(run);
-    },
-    remove(replayer) {
-      untold.delete(replayer);
-      const index = queue.indexOf(replayer);
-      if (index >= 0) queue.splice(index, 1);
-    },
-    wake() {
-      if (!stopped && queue.length > 0) rounds.wake(run);
-    },
-    stop() {
-      stopped = true;
-      queue = [];
-      untold.clear();
-    },
-  };
+  /** `true`: there is more to do at once. */
+  private part(): boolean {
+    if (this.stopped || (this.untold.length > 0 && !this.tellLag())) return false;
+    for (let left = this.queue.length; left > 0; left--) {
+      const [replayer] = this.queue;
+      const step = replayer?.step() ?? 'full';
+      if (this.stopped || step === 'full') return false;
+      this.queue.shift();
+      if (replayer !== undefined && step !== 'done') this.queue.push(replayer);
+      // An array that was emptied keeps the room that it once took.
+      else if (this.queue.length === 0) this.queue = [];
+      if (step !== 'waiting') return this.queue.length > 0;
+    }
+    return false;
+  }
+
+  private tellLag(): boolean {
+    const since = Object.fromEntries(this.untold.map((one) => [one.channel, one.sent()]));
+    if (!this.outbound.offer([notification('lag', { since })])) return false;
+    this.stats.lags++;
+    for (const one of this.untold) one.toldOfLag();
+    this.untold = [];
+    return true;
+  }
 }

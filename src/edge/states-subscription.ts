@@ -24,7 +24,9 @@ export interface StatesSubscriptionOptions extends Omit<SubscriptionOptions, 're
   readonly channels: Channels;
   readonly snapshots: Snapshots;
   readonly states: States;
-  readonly outlet: Pick<Outlet, 'grant' | 'send' | 'offer' | 'isIdle' | 'stats' | 'writable' | 'fail'>;
+  readonly outlet: Pick<Outlet, 'grant' | 'stats' | 'fail'> & {
+    readonly outbound: Pick<Outlet['outbound'], 'send' | 'offer' | 'isIdle' | 'writable'>;
+  };
 }
 
 /**
@@ -33,6 +35,7 @@ export interface StatesSubscriptionOptions extends Omit<SubscriptionOptions, 're
  */
 export function createStatesSubscription(options: StatesSubscriptionOptions): Subscription {
   const { channel, recovery, pulses, bus, channels, snapshots, states, outlet } = options;
+  const { outbound } = outlet;
   const group = states.acquire(channel, outlet.grant(), pulses);
   let phase: Phase = 'snapshot';
   /** What the subscriber was told last, and what the next frame calls `previous`. */
@@ -44,12 +47,12 @@ export function createStatesSubscription(options: StatesSubscriptionOptions): Su
 
   const member: StatesMember = {
     send(frames) {
-      const sent = outlet.send(frames);
+      const sent = outbound.send(frames);
       if (sent) for (const frame of frames) countDelivery(outlet.stats, Buffer.byteLength(frame));
       return sent;
     },
-    isIdle: () => outlet.isIdle(),
-    idle: () => outlet.writable(ALL_BYTES),
+    isIdle: () => outbound.isIdle(),
+    idle: () => outbound.writable(ALL_BYTES),
     moved(to) {
       cursor = to;
     },
@@ -68,7 +71,7 @@ export function createStatesSubscription(options: StatesSubscriptionOptions): Su
    * moment. `false` where the connection or the subscription is gone; it may be gone too before its caller goes on.
    */
   const sendInTurn = async (text: string): Promise<boolean> => {
-    while (!outlet.offer([text])) if (!(await outlet.writable(ALL_BYTES)) || isOver()) return false;
+    while (!outbound.offer([text])) if (!(await outbound.writable(ALL_BYTES)) || isOver()) return false;
     return true;
   };
 
@@ -79,7 +82,7 @@ export function createStatesSubscription(options: StatesSubscriptionOptions): Su
   /** In one turn with going live: nothing may come between what is said here and the group's next frame. */
   const catchUp = (...before: readonly string[]): boolean => {
     const last = group.last();
-    if (!outlet.offer([...before, notification('caught_up', { channel, cursor: last })])) return false;
+    if (!outbound.offer([...before, notification('caught_up', { channel, cursor: last })])) return false;
     cursor = last;
     goLive();
     return true;
@@ -118,7 +121,7 @@ export function createStatesSubscription(options: StatesSubscriptionOptions): Su
     outlet.stats.gaps++;
     const gap = (): string => notification('gap', { channel, from: cursor, to: group.last() });
     if (hasSnapshot(channel)) return (await sendInTurn(gap())) && !isOver() ? snapshot(false) : undefined;
-    while (!isOver() && !catchUp(gap())) if (!(await outlet.writable(ALL_BYTES))) return undefined;
+    while (!isOver() && !catchUp(gap())) if (!(await outbound.writable(ALL_BYTES))) return undefined;
     return undefined;
   };
 
@@ -135,7 +138,7 @@ export function createStatesSubscription(options: StatesSubscriptionOptions): Su
     let scanned = 0;
     while (!isOver()) {
       if (compareCursors(done, group.last()) >= 0) {
-        if (catchUp() || !(await outlet.writable(ALL_BYTES))) return undefined;
+        if (catchUp() || !(await outbound.writable(ALL_BYTES))) return undefined;
         // The group may have gone on while there was no room to say so.
         continue;
       }
@@ -213,6 +216,7 @@ export function createStatesSubscription(options: StatesSubscriptionOptions): Su
         return cursor;
       },
     },
+    toldLast: cursor,
     fits: (grant) => grant.fields === group.fields && viewOf(grant, channel).id === group.view.id,
     isLive: () => phase === 'live',
     sent: () => cursor,
@@ -231,7 +235,7 @@ export function createStatesSubscription(options: StatesSubscriptionOptions): Su
       }
     },
     start() {
-      begin(run);
+      if (!isOver()) begin(run);
     },
     end() {
       if (isOver()) return;

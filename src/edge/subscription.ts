@@ -1,26 +1,22 @@
 import { SessionRelayError } from '../errors.js';
-import { type Cursor, compareCursors, formatCursor, orderOf, parseCursor } from '../model/cursor.js';
 import type { Grant } from '../model/grant.js';
-import { hasSnapshot } from '../model/subject.js';
-import type { ChannelGroup, Member } from './channels.js';
-import { notification, rechained } from './frames.js';
-import type { JournalPage } from './journal-pages.js';
-import { SCAN_PAGES } from './limits.js';
+import { CatchUp } from './catch-up.js';
+import { type ChannelGroup, type Member, NO_PLACE } from './channels.js';
+import type { Frame } from './frames.js';
 import type { Outbound } from './outbound.js';
-import type { Pump, Replayer, Step } from './pump.js';
+import type { Pump } from './pump.js';
 import { type Recovery, resumeAfter } from './recovery.js';
 import type { Replay } from './replay.js';
-import { type ReadChunk, snapshotFrame } from './snapshots.js';
 import type { EdgeStats } from './stats.js';
-import type { Tape } from './tapes.js';
 import type { Slot } from './wire.js';
 
 /** What a subscription needs of its connection. */
-export interface Outlet extends Outbound {
-  readonly grant: () => Grant;
+export interface Outlet {
+  readonly outbound: Outbound;
   readonly pump: Pump;
   readonly stats: EdgeStats;
   readonly slot: Slot | undefined;
+  grant(): Grant;
   /** What is live cannot follow: every live channel of the connection is replayed from where it stands. */
   fallBehind(): void;
   /** Something failed that the subscriber cannot know of: the connection must end. */
@@ -31,6 +27,8 @@ export interface Outlet extends Outbound {
 export interface Subscription {
   readonly channel: string;
   readonly group: ChannelGroup;
+  /** What the channel's `last` was when the subscriber was last told, by the reply or a heartbeat; its connection's own. */
+  toldLast: string;
   /** Whether what it sends is what this grant shows; whether the grant contains the channel is not asked here. */
   fits(grant: Grant): boolean;
   /** Whether it is live: everything before the edge's position was sent. */
@@ -42,7 +40,10 @@ export interface Subscription {
    * cursor that it is told may lie beyond.
    */
   sentUpTo(): string | undefined;
-  /** Sends what comes first (snapshot, replay), then goes live. Call it in the turn in which the reply was sent. */
+  /**
+   * Sends what comes first (snapshot, replay), then goes live. Call it in the turn in which the reply was sent; of one
+   * that has ended meanwhile nothing comes.
+   */
   start(): void;
   /** Where it is live, it is live no more: what was not sent is replayed. */
   fallBehind(): void;
@@ -59,246 +60,111 @@ export interface SubscriptionOptions {
 }
 
 /** Makes a subscription and takes its place in the channel's group; nothing is sent before `start`. */
-export function createSubscription({ channel, recovery, pulses, replay, outlet }: SubscriptionOptions): Subscription {
-  const { channels, tapes, snapshots } = replay;
-  const group = channels.acquire(channel, outlet.grant().fields, pulses);
-  let phase: 'new' | 'gap' | 'states' | 'replay' | 'live' | 'ended' = 'new';
-  /**
-   * The last event that was sent, or what was said instead: the next frame's `previous`. Not kept up while it is live:
-   * what the group has sent, this has.
-   */
-  let chain = group.last;
-  /** Everything that matches up to here was sent. Not kept up while it is live. */
-  let at: Cursor = channels.at();
-  /** The subscriber knows that it is replaying, and is told when that ends. */
-  let announced = false;
-  let tape: Tape | undefined;
-  /** On the way through a snapshot: after which key it goes on, and how old its states may be. */
-  let after: string | undefined;
-  let atLeast = '';
-  /** What the next frame needs, where it found no room: nothing is read again before there is so much. */
-  let needs = 1;
-  /** What was waited for, until the next step. */
-  let waiting = false;
-  let page: JournalPage | undefined;
-  let chunk: ReadChunk | undefined;
+export function createSubscription(options: SubscriptionOptions): Subscription {
+  return new ChannelSubscription(options);
+}
+
+/** Its own member of the group. A live one holds no more than the group and its connection: see {@link CatchUp}. */
+class ChannelSubscription implements Subscription, Member {
+  readonly group: ChannelGroup;
+  toldLast: string;
+  place = NO_PLACE;
+  private readonly replay: SubscriptionOptions['replay'];
+  private readonly outlet: Outlet;
+  /** What comes before it is live; `undefined` while it is, and once it has ended. */
+  private catchUp: CatchUp | undefined;
+  private hasEnded = false;
   /** The last event that was sent, where a delivery ended before its end. */
-  let stoppedAt: string | undefined;
+  private stoppedAt: string | undefined;
 
-  const member: Member = {
-    slot: outlet.slot,
-    deliver(frames) {
-      if (phase !== 'live') return;
-      const went = outlet.push(frames);
-      if (went === frames.length) return;
-      stoppedAt = frames[went - 1]?.id ?? frames[0]?.previous;
-      outlet.fallBehind();
-    },
-    queued(bytes) {
-      outlet.queued(bytes);
-    },
-    broken() {
-      outlet.fail(new SessionRelayError('internal', 'a socket took part of what it was sent'));
-    },
-    pulse(frame) {
-      if (phase === 'live') outlet.spare(frame, 'pulse');
-    },
-  };
+  constructor({ channel, recovery, pulses, replay, outlet }: SubscriptionOptions) {
+    this.group = replay.channels.acquire(channel, outlet.grant().fields, pulses);
+    this.toldLast = this.group.last;
+    this.replay = replay;
+    this.outlet = outlet;
+    this.catchUp = this.createCatchUp(recovery);
+  }
 
-  const goLive = (): void => {
-    phase = 'live';
-    chain = group.last;
-    announced = false;
-    if (tape !== undefined) tapes.close(tape);
-    tape = undefined;
-    channels.join(group, member);
-  };
-  const beginReplay = (from: string, how: 'gap' | 'states' | 'replay', lagging: boolean): void => {
-    phase = how;
-    at = parseCursor(from) ?? channels.at();
-    tape ??= tapes.open(channel, group.fields);
-    outlet.pump.add(replayer, lagging);
-  };
-  /** The states as they are now; what is published from now on follows them. */
-  const beginStates = (): void => {
-    phase = 'states';
-    after = undefined;
-    requireStates();
-  };
-  /** What was resumed with may be ahead of the stream: the states must cover it, since nothing up to it is replayed. */
-  const requireStates = (): void => {
-    const position = channels.position();
-    atLeast = compareCursors(chain, position) > 0 ? chain : position;
-  };
-  /** Resolves what a step waits for; the step after that uses it. */
-  const waitFor = <T>(task: Promise<T>, use: (found: T) => void): Step => {
-    waiting = true;
-    task.then(
-      (found) => {
-        waiting = false;
-        if (phase === 'ended') return;
-        use(found);
-        outlet.pump.wake();
-      },
-      (thrown: unknown) => {
-        if (phase !== 'ended') outlet.fail(thrown);
-      },
-    );
-    return 'waiting';
-  };
+  get channel(): string {
+    return this.group.channel;
+  }
 
-  const full = (bytes: number): Step => {
-    needs = bytes;
-    return 'full';
-  };
+  get slot(): Slot | undefined {
+    return this.outlet.slot;
+  }
 
-  const stepGap = (): Step => {
-    const gap = notification('gap', { channel, from: chain, to: group.last });
-    if (hasSnapshot(channel)) {
-      if (!outlet.offer([gap])) return 'full';
-      outlet.stats.gaps++;
-      // The states take the place of what is missing, and what follows them is not a replay that ends.
-      chain = group.last;
-      at = channels.at();
-      announced = false;
-      beginStates();
-      return 'again';
-    }
-    if (!outlet.offer([gap, notification('caught_up', { channel, cursor: group.last })])) return 'full';
-    outlet.stats.gaps++;
-    goLive();
-    return 'done';
-  };
+  fits(grant: Grant): boolean {
+    return grant.fields === this.group.fields;
+  }
 
-  /** A cursor may come from an answer that was read ahead of the stream: what it covers is not told again. */
-  const waitForStream = (): Step => waitFor(channels.reached(formatCursor(at.epoch, at.offset)), requireStates);
+  isLive(): boolean {
+    return this.catchUp === undefined && !this.hasEnded;
+  }
 
-  const stepStates = (): Step => {
-    if (orderOf(at, channels.at()) > 0) return waitForStream();
-    if (!outlet.hasRoom(needs)) return 'full';
-    const taken = snapshots.take({ channel, grant: outlet.grant(), after, atLeast }, chunk);
-    chunk = undefined;
-    if (taken.how === 'wait')
-      return waitFor(taken.chunk, (found) => {
-        chunk = found;
-      });
-    const { count, next } = taken.chunk;
-    if (count > 0 || next === undefined) {
-      const frame = snapshotFrame(channel, taken.chunk, chain);
-      if (!outlet.offer([frame])) return full(Buffer.byteLength(frame));
-    }
-    needs = 1;
-    after = next;
-    if (next === undefined) phase = 'replay';
-    return 'again';
-  };
+  sent(): string {
+    return this.catchUp?.sent() ?? this.group.sent;
+  }
 
-  const stepReplay = (): Step => {
-    for (let scanned = 0; scanned < SCAN_PAGES; scanned++) {
-      const ahead = orderOf(at, channels.at());
-      if (ahead > 0) return waitForStream();
-      if (ahead === 0) return arrive();
-      if (!outlet.hasRoom(needs)) return 'full';
-      if (tape === undefined) return 'done';
-      const taken = tapes.take(tape, at, page);
-      page = undefined;
-      if (taken.how === 'wait')
-        return waitFor(taken.page, (found) => {
-          page = found;
-        });
-      if (taken.how === 'gap') {
-        phase = 'gap';
-        return 'again';
-      }
-      const { frames, from, upTo } = taken;
-      const first = frames[from];
-      if (first === undefined) {
-        at = upTo;
-        continue;
-      }
-      const to = outlet.pour(frames, from, rechained(first, tape.head, chain));
-      const last = frames[to - 1];
-      if (to === from || last === undefined) return full(first.bytes);
-      needs = 1;
-      chain = last.id;
-      at = to === frames.length ? upTo : { epoch: upTo.epoch, offset: last.offset };
-      return 'again';
-    }
-    return 'again';
-  };
+  sentUpTo(): string | undefined {
+    return this.catchUp?.sentUpTo();
+  }
 
-  /** Nothing may come between what is said here and the first `previous` of the group: all in one turn. */
-  const arrive = (): Step => {
-    if (!outlet.isLow()) return 'full';
-    if (announced && !outlet.offer([notification('caught_up', { channel, cursor: group.last })])) return 'full';
-    if (announced) outlet.stats.replays++;
-    goLive();
-    return 'done';
-  };
+  start(): void {
+    this.catchUp?.start();
+  }
 
-  const replayer: Replayer = {
-    channel,
-    sent: () => chain,
-    step() {
-      if (waiting) return 'waiting';
-      if (phase === 'gap') return stepGap();
-      if (phase === 'states') return stepStates();
-      return phase === 'replay' ? stepReplay() : 'done';
-    },
-    toldOfLag() {
-      announced = true;
-    },
-  };
+  deliver(frames: readonly Frame[]): void {
+    if (!this.isLive()) return;
+    const went = this.outlet.outbound.push(frames);
+    if (went === frames.length) return;
+    this.stoppedAt = frames[went - 1]?.id ?? frames[0]?.previous;
+    this.outlet.fallBehind();
+  }
 
-  return {
-    channel,
-    group,
-    fits: (grant) => grant.fields === group.fields,
-    isLive: () => phase === 'live',
-    sent: () => (phase === 'live' ? group.sent : chain),
-    sentUpTo() {
-      if (phase === 'live' || phase === 'ended' || announced) return undefined;
-      return formatCursor(at.epoch, at.offset);
-    },
-    start() {
-      if (phase !== 'new') return;
-      const now = channels.position();
-      if (recovery.how === 'live') {
-        if (!recovery.snapshot) return goLive();
-        chain = group.last;
-        beginReplay(now, 'states', false);
-        return beginStates();
-      }
-      chain = recovery.since;
-      if (recovery.how === 'gap') return beginReplay(now, 'gap', false);
-      announced = true;
-      beginReplay(recovery.since, recovery.snapshot ? 'states' : 'replay', false);
-      if (recovery.snapshot) beginStates();
-      return undefined;
-    },
-    fallBehind() {
-      if (phase !== 'live') return;
-      channels.leave(group, member);
-      chain = stoppedAt ?? group.sent;
-      stoppedAt = undefined;
-      const from = resumeAfter({
-        sent: chain,
-        last: group.last,
-        delivered: channels.delivered(),
-        position: channels.position(),
-      });
-      beginReplay(from, 'replay', true);
-    },
-    end() {
-      if (phase === 'ended') return;
-      if (phase === 'live') channels.leave(group, member);
-      else outlet.pump.remove(replayer);
-      phase = 'ended';
-      page = undefined;
-      chunk = undefined;
-      if (tape !== undefined) tapes.close(tape);
-      tape = undefined;
-      channels.release(group);
-    },
-  };
+  queued(bytes: number): void {
+    this.outlet.outbound.queued(bytes);
+  }
+
+  broken(): void {
+    this.outlet.fail(new SessionRelayError('internal', 'a socket took part of what it was sent'));
+  }
+
+  pulse(frame: string): void {
+    if (this.isLive()) this.outlet.outbound.spare(frame, 'pulse');
+  }
+
+  fallBehind(): void {
+    if (!this.isLive()) return;
+    const { channels } = this.replay;
+    channels.leave(this.group, this);
+    const sent = this.stoppedAt ?? this.group.sent;
+    this.stoppedAt = undefined;
+    const from = resumeAfter({
+      sent,
+      last: this.group.last,
+      delivered: channels.delivered(),
+      position: channels.position(),
+    });
+    this.catchUp = this.createCatchUp();
+    this.catchUp.mend(sent, from);
+  }
+
+  end(): void {
+    if (this.hasEnded) return;
+    if (this.isLive()) this.replay.channels.leave(this.group, this);
+    this.hasEnded = true;
+    this.catchUp?.end();
+    this.catchUp = undefined;
+    this.replay.channels.release(this.group);
+  }
+
+  private createCatchUp(recovery?: Recovery): CatchUp {
+    const { group, replay, outlet } = this;
+    return new CatchUp({ group, replay, outlet, recovery, live: () => this.goLive() });
+  }
+
+  private goLive(): void {
+    this.catchUp = undefined;
+    this.replay.channels.join(this.group, this);
+  }
 }

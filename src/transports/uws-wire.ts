@@ -1,5 +1,5 @@
 import type { WebSocket } from 'uWebSockets.js';
-import type { FanOut, SendOutcome, Wire, WireHandlers } from '../edge/wire.js';
+import type { FanOut, SendOutcome, Slot, Wire, WireHandlers } from '../edge/wire.js';
 import { closeReason } from './refusal.js';
 import { IDLE, MAY_WAIT, NOT_OPEN, type Slots } from './slots.js';
 import { QUEUED, SENT } from './uws-fan-out.js';
@@ -31,135 +31,179 @@ export interface UwsWireOptions {
 }
 
 export function createUwsWire(socket: WebSocket<unknown>, options: UwsWireOptions): UwsWire {
-  const { remoteAddress, maxBufferedBytes, slots, fanOut } = options;
-  const index = slots.take(socket);
-  let state: 'open' | 'closing' | 'closed' = 'open';
-  let handlers: WireHandlers | undefined;
-  let end: { readonly code: number; readonly reason: string } | undefined;
-  /** The close frame that waits for the queue before it. */
-  let farewell: { readonly code: number; readonly reason: string } | undefined;
-  let grace: NodeJS.Timeout | undefined;
+  return new SocketWire(socket, options);
+}
+
+/** Close code and reason. */
+interface End {
+  readonly code: number;
+  readonly reason: string;
+}
+
+/** A class, and its own slot: there are as many of these as subscribers, and closures cost each 50 bytes and more. */
+class SocketWire implements UwsWire, Slot {
+  readonly remoteAddress: string;
+  readonly index: number;
+  readonly fanOut: FanOut;
+  private readonly socket: WebSocket<unknown>;
+  private readonly slots: Slots<WebSocket<unknown>>;
+  private readonly maxBufferedBytes: number;
+  private state: 'open' | 'closing' | 'closed' = 'open';
+  private handlers: WireHandlers | undefined;
+  /** The close frame that waits for the queue before it; or, where nobody is attached yet, what ended it. */
+  private end: End | undefined;
+  /** Runs out when the peer does not read what is queued before its close frame. */
+  private grace: NodeJS.Timeout | undefined;
+  private prodding: NodeJS.Timeout | undefined;
+  private hasDrained = false;
+
+  constructor(socket: WebSocket<unknown>, { remoteAddress, maxBufferedBytes, slots, fanOut }: UwsWireOptions) {
+    this.remoteAddress = remoteAddress;
+    this.index = slots.take(socket);
+    this.fanOut = fanOut;
+    this.socket = socket;
+    this.slots = slots;
+    this.maxBufferedBytes = maxBufferedBytes;
+  }
+
+  get slot(): Slot {
+    return this;
+  }
+
+  get isOpen(): boolean {
+    return this.state === 'open';
+  }
+
+  buffered(): number {
+    return this.isClosed() ? 0 : this.waiting();
+  }
+
+  send(message: string | Uint8Array): SendOutcome {
+    if (this.state !== 'open') return 'closed';
+    if (this.mayWait() && this.waiting() > this.maxBufferedBytes) return 'refused';
+    const outcome = this.socket.send(message, false, false);
+    if (outcome === SENT) return 'sent';
+    this.setWaits(true);
+    return outcome === QUEUED ? 'queued' : 'refused';
+  }
+
+  cork(task: () => void): void {
+    if (this.isClosed()) return task();
+    let failure: { readonly thrown: unknown } | undefined;
+    this.socket.cork(() => {
+      try {
+        task();
+      } catch (thrown) {
+        failure = { thrown };
+      }
+    });
+    // What was corked leaves, or not, after the task.
+    this.setWaits(true);
+    if (failure !== undefined) throw failure.thrown;
+    return undefined;
+  }
+
+  close(code: number, reason: string): void {
+    if (this.state !== 'open') return;
+    this.state = 'closing';
+    const end = { code, reason: closeReason(reason) };
+    this.setWaits(true);
+    if (this.waiting() === 0) return this.finish(end);
+    // Behind what is queued: above its limit uWebSockets.js would drop the close frame and cut the queue off.
+    this.end = end;
+    this.grace = setTimeout(() => this.terminate(), CLOSE_GRACE_MS);
+    return undefined;
+  }
+
+  terminate(): void {
+    if (this.isClosed()) return;
+    this.state = 'closing';
+    this.setWaits(true);
+    this.socket.close();
+  }
+
+  attach(handlers: WireHandlers): void {
+    this.handlers = handlers;
+    this.setWaits(true);
+    if (this.isClosed() && this.end !== undefined) handlers.closed(this.end.code, this.end.reason);
+  }
+
+  received(text: string | undefined, bytes: number): void {
+    if (this.state === 'open') this.handlers?.message(text, bytes);
+    // Within its own events uWebSockets.js corks a socket by itself: what was sent then leaves, or not, afterwards.
+    this.setWaits(true);
+  }
+
+  drained(): void {
+    this.hasDrained = true;
+    this.tellDrained();
+  }
+
+  ended(code: number, reason: string): void {
+    if (this.isClosed()) return;
+    this.state = 'closing';
+    this.setWaits(true);
+    this.state = 'closed';
+    clearTimeout(this.grace);
+    clearTimeout(this.prodding);
+    if (this.handlers === undefined) this.end = { code, reason };
+    else this.handlers.closed(code, reason);
+    // Whoever stood in a group has left it by now.
+    this.slots.give(this.index);
+  }
+
+  // A function: what ends it happens while something is called.
+  private isClosed(): boolean {
+    return this.state === 'closed';
+  }
+
   /**
    * Something may wait in the socket. Asking is a call out of JavaScript, and most of the time nothing waits: what was
    * sent outside of any cork, and was not queued, has left.
    */
-  const mayWait = (): boolean => slots.states()[index] !== IDLE;
+  private mayWait(): boolean {
+    return this.slots.states()[this.index] !== IDLE;
+  }
+
   /** Before it is attached, and once it is closing, nobody but its own handlers sends. */
-  const setWaits = (waits: boolean): void => {
+  private setWaits(waits: boolean): void {
     // Its number may be another's by now.
-    if (state === 'closed') return;
-    slots.states()[index] = state !== 'open' || handlers === undefined ? NOT_OPEN : waits ? MAY_WAIT : IDLE;
-  };
+    if (this.isClosed()) return;
+    const isReady = this.state === 'open' && this.handlers !== undefined;
+    this.slots.states()[this.index] = isReady ? (waits ? MAY_WAIT : IDLE) : NOT_OPEN;
+  }
 
-  const isClosed = (): boolean => state === 'closed';
-  let prodding: NodeJS.Timeout | undefined;
-  let hasDrained = false;
-
-  const waiting = (): number => {
-    if (!mayWait()) return 0;
-    const bytes = socket.getBufferedAmount();
-    setWaits(bytes > 0);
-    if (bytes > 0 && prodding === undefined) {
-      hasDrained = false;
-      prodding = setTimeout(prod, PROD_AFTER_MS);
-      prodding.unref();
+  private waiting(): number {
+    if (!this.mayWait()) return 0;
+    const bytes = this.socket.getBufferedAmount();
+    this.setWaits(bytes > 0);
+    if (bytes > 0 && this.prodding === undefined) {
+      this.hasDrained = false;
+      this.prodding = setTimeout(() => this.prod(), PROD_AFTER_MS);
+      this.prodding.unref();
     }
     return bytes;
-  };
-  const prod = (): void => {
-    prodding = undefined;
-    if (isClosed()) return;
-    const before = socket.getBufferedAmount();
+  }
+
+  private prod(): void {
+    this.prodding = undefined;
+    if (this.isClosed()) return;
+    const before = this.socket.getBufferedAmount();
     // An empty cork writes what is kept back, and nothing else.
-    if (before > 0 && !hasDrained) socket.cork(() => undefined);
-    setWaits(true);
-    if (!isClosed() && waiting() < before) drained();
-  };
-  const finish = (code: number, reason: string): void => {
-    if (state !== 'closed') socket.end(code, reason);
-  };
-  const terminate = (): void => {
-    if (state === 'closed') return;
-    state = 'closing';
-    setWaits(true);
-    socket.close();
-  };
+    if (before > 0 && !this.hasDrained) this.socket.cork(() => undefined);
+    this.setWaits(true);
+    if (!this.isClosed() && this.waiting() < before) this.tellDrained();
+  }
 
-  const drained = (): void => {
-    setWaits(true);
-    if (state === 'open') handlers?.drained();
-    else if (farewell !== undefined && state === 'closing' && socket.getBufferedAmount() === 0)
-      finish(farewell.code, farewell.reason);
-    setWaits(true);
-  };
+  private tellDrained(): void {
+    this.setWaits(true);
+    if (this.state === 'open') this.handlers?.drained();
+    else if (this.end !== undefined && this.state === 'closing' && this.socket.getBufferedAmount() === 0)
+      this.finish(this.end);
+    this.setWaits(true);
+  }
 
-  return {
-    remoteAddress,
-    slot: { fanOut, index },
-    get isOpen() {
-      return state === 'open';
-    },
-    buffered: () => (state === 'closed' ? 0 : waiting()),
-    send(message): SendOutcome {
-      if (state !== 'open') return 'closed';
-      if (mayWait() && waiting() > maxBufferedBytes) return 'refused';
-      const outcome = socket.send(message, false, false);
-      if (outcome === SENT) return 'sent';
-      setWaits(true);
-      return outcome === QUEUED ? 'queued' : 'refused';
-    },
-    cork(task) {
-      if (state === 'closed') return task();
-      let failure: { readonly thrown: unknown } | undefined;
-      socket.cork(() => {
-        try {
-          task();
-        } catch (thrown) {
-          failure = { thrown };
-        }
-      });
-      // What was corked leaves, or not, after the task.
-      setWaits(true);
-      if (failure !== undefined) throw failure.thrown;
-      return undefined;
-    },
-    close(code, reason) {
-      if (state !== 'open') return;
-      state = 'closing';
-      const text = closeReason(reason);
-      setWaits(true);
-      if (waiting() === 0) return finish(code, text);
-      // Behind what is queued: above its limit uWebSockets.js would drop the close frame and cut the queue off.
-      farewell = { code, reason: text };
-      grace = setTimeout(terminate, CLOSE_GRACE_MS);
-      return undefined;
-    },
-    terminate,
-    attach(next) {
-      handlers = next;
-      setWaits(true);
-      if (end !== undefined) next.closed(end.code, end.reason);
-    },
-    received(text, bytes) {
-      if (state === 'open') handlers?.message(text, bytes);
-      // Within its own events uWebSockets.js corks a socket by itself: what was sent then leaves, or not, afterwards.
-      setWaits(true);
-    },
-    drained() {
-      hasDrained = true;
-      drained();
-    },
-    ended(code, reason) {
-      if (state === 'closed') return;
-      state = 'closing';
-      setWaits(true);
-      state = 'closed';
-      clearTimeout(grace);
-      clearTimeout(prodding);
-      if (handlers === undefined) end = { code, reason };
-      else handlers.closed(code, reason);
-      // Whoever stood in a group has left it by now.
-      slots.give(index);
-    },
-  };
+  private finish({ code, reason }: End): void {
+    if (!this.isClosed()) this.socket.end(code, reason);
+  }
 }

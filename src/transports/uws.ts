@@ -54,11 +54,15 @@ interface ChildApps {
   removeChildAppDescriptor(descriptor: number): unknown;
 }
 
+/** What a socket keeps: a copy of what it was upgraded with. Nothing of the request, which would live as long. */
 interface SocketData {
-  readonly decision: Extract<UpgradeDecision, { readonly accept: true }>;
   readonly remoteAddress: string;
-  /** Of its own, because a socket's data is a copy of what it was upgraded with. */
-  readonly held: { wire?: UwsWire };
+  wire: UwsWire | undefined;
+}
+
+/** Where an upgrade finds the wire that it opened: `open` comes within `response.upgrade`. */
+interface Opened {
+  wire: UwsWire | undefined;
 }
 
 /** uWebSockets.js. Rejects with `not_available` and the reason where its binary does not load. */
@@ -138,6 +142,7 @@ function serveApp(uws: Uws, given: ListenOptions, handlers: TransportHandlers): 
   const app = uws.App() as TemplatedApp & ChildApps;
   const slots = createSlots<WebSocket<unknown>>();
   const fanOut = createUwsFanOut({ slots, publish: (topic, message) => app.publish(topic, message, false, false) });
+  const opened: Opened = { wire: undefined };
   let accepting = true;
   let lastEndAt = Number.NEGATIVE_INFINITY;
 
@@ -151,24 +156,25 @@ function serveApp(uws: Uws, given: ListenOptions, handlers: TransportHandlers): 
     sendPingsAutomatically: true,
     upgrade(response, request, context) {
       if (!accepting) return refuse(response, NOT_ACCEPTING, true);
-      return upgrade(response, request, context, options, handlers);
+      return upgrade(response, request, context, options, handlers, opened);
     },
     open(socket) {
       const data = socket.getUserData();
       // No more than that: see `upgrade`.
-      data.held.wire = createUwsWire(socket, { maxBufferedBytes, remoteAddress: data.remoteAddress, slots, fanOut });
+      data.wire = createUwsWire(socket, { maxBufferedBytes, remoteAddress: data.remoteAddress, slots, fanOut });
+      opened.wire = data.wire;
     },
     message(socket, bytes, isBinary) {
-      const { wire } = socket.getUserData().held;
+      const { wire } = socket.getUserData();
       if (bytes.byteLength > maxPayloadBytes) wire?.close(1009, `a message has at most ${maxPayloadBytes} bytes`);
       else wire?.received(isBinary ? undefined : Buffer.from(bytes).toString('utf8'), bytes.byteLength);
     },
     drain(socket) {
-      socket.getUserData().held.wire?.drained();
+      socket.getUserData().wire?.drained();
     },
     close(socket, code, reason) {
       lastEndAt = performance.now();
-      socket.getUserData().held.wire?.ended(code, Buffer.from(reason).toString('utf8'));
+      socket.getUserData().wire?.ended(code, Buffer.from(reason).toString('utf8'));
     },
   });
   app.any('/*', (response, request) => {
@@ -227,6 +233,7 @@ function upgrade(
   context: us_socket_context_t,
   options: ListenOptions,
   handlers: TransportHandlers,
+  opened: Opened,
 ): void {
   const { url, headers, remoteAddress } = headOf(response, request, options);
   const key = request.getHeader('sec-websocket-key');
@@ -243,12 +250,13 @@ function upgrade(
         return;
       }
       if (!decision.accept) return refuse(response, { headers: {}, ...decision }, true);
-      const data: SocketData = { decision, remoteAddress, held: {} };
+      const data: SocketData = { remoteAddress, wire: undefined };
       response.cork(() => response.upgrade(data, key, decision.protocol ?? '', extensions, context));
       // Behind the cork: at its end uWebSockets.js looks once more at what the HTTP response was, whose memory the
       // upgrade has given back. Used for something else by then, it can say "close", and threads have closed most of
       // their sockets by it (1006 behind `welcome`).
-      const { wire } = data.held;
+      const { wire } = opened;
+      opened.wire = undefined;
       if (wire === undefined) return decision.abandoned();
       return wire.cork(() => wire.attach(decision.open(wire)));
     },

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
-import type { WebSocket } from 'ws';
-import type { FanOut, SendOutcome, Wire, WireHandlers } from '../edge/wire.js';
+import type { RawData, WebSocket } from 'ws';
+import type { FanOut, SendOutcome, Slot, Wire, WireHandlers } from '../edge/wire.js';
 import { closeReason } from './refusal.js';
 import type { Slots } from './slots.js';
 import type { WsSeat } from './ws-fan-out.js';
@@ -8,6 +8,7 @@ import type { WsSeat } from './ws-fan-out.js';
 /** A turn's frames leave as one write, unless they are more than this: a write is not cut up by Node. */
 const WRITE_BYTES = 64 * 1024;
 const NOTHING = Buffer.alloc(0);
+const AS_TEXT = { binary: false };
 
 export interface WsWireOptions {
   readonly remoteAddress: string;
@@ -22,86 +23,120 @@ export function attachWsWire(
   webSocket: WebSocket,
   socket: Socket,
   open: (wire: Wire) => WireHandlers,
-  { remoteAddress, maxBufferedBytes, slots, fanOut }: WsWireOptions,
+  options: WsWireOptions,
 ): void {
-  let isOpen = true;
-  let corkedBytes: number | undefined;
-  let wantsDrain = false;
-  const buffered = (): number => webSocket.bufferedAmount;
-  const flushed = (): void => {
-    if (!wantsDrain) return;
-    // What was queued behind it is still there: its own flush is told too.
-    wantsDrain = buffered() > 0;
-    if (isOpen) handlers.drained();
-  };
-
-  const index = slots.take({
-    webSocket,
-    socket,
-    queued() {
-      wantsDrain = true;
-      // It is flushed behind what waits: a socket tells by itself only of having drained from above its mark.
-      socket.write(NOTHING, flushed);
-    },
-  });
-  const wire: Wire = {
-    remoteAddress,
-    slot: { fanOut, index },
-    get isOpen() {
-      return isOpen;
-    },
-    buffered: () => (isOpen ? buffered() : 0),
-    send(message): SendOutcome {
-      if (!isOpen || webSocket.readyState !== webSocket.OPEN) return 'closed';
-      if (buffered() > maxBufferedBytes) return 'refused';
-      webSocket.send(message, { binary: false }, flushed);
-      if (corkedBytes !== undefined) {
-        corkedBytes += message.length;
-        if (corkedBytes > WRITE_BYTES) {
-          corkedBytes = 0;
-          socket.uncork();
-          socket.cork();
-        }
-      } else if (buffered() > 0) {
-        wantsDrain = true;
-        return 'queued';
-      }
-      return 'sent';
-    },
-    cork(task) {
-      if (!isOpen || corkedBytes !== undefined) return task();
-      corkedBytes = 0;
-      socket.cork();
-      try {
-        task();
-      } finally {
-        corkedBytes = undefined;
-        socket.uncork();
-        if (buffered() > 0) wantsDrain = true;
-      }
-      return undefined;
-    },
-    close(code, reason) {
-      if (!isOpen) return;
-      isOpen = false;
-      webSocket.close(code, closeReason(reason));
-    },
-    terminate() {
-      isOpen = false;
-      webSocket.terminate();
-    },
-  };
-  const handlers = open(wire);
-  webSocket.on('message', (data, isBinary) => {
-    if (!isOpen) return;
-    const bytes = Array.isArray(data) ? Buffer.concat(data) : Buffer.isBuffer(data) ? data : Buffer.from(data);
-    handlers.message(isBinary ? undefined : bytes.toString('utf8'), bytes.length);
-  });
-  webSocket.on('error', () => {}); // followed by close, which says the code
-  webSocket.on('close', (code, reason) => {
-    isOpen = false;
-    handlers.closed(code, reason.toString());
-    // Whoever stood in a group has left it by now.
-    slots.give(index);
-  });
+  const wire = new SocketWire(webSocket, socket, options);
+  wire.attach(open(wire));
+  webSocket.on('message', (data, isBinary) => wire.received(data, isBinary));
+  webSocket.on('error', ignore); // followed by close, which says the code
+  webSocket.on('close', (code, reason) => wire.ended(code, reason.toString()));
 }
+
+/** Its own seat and slot; see `uws-wire.ts`. */
+class SocketWire implements Wire, Slot, WsSeat {
+  readonly webSocket: WebSocket;
+  readonly socket: Socket;
+  readonly remoteAddress: string;
+  readonly fanOut: FanOut;
+  readonly index: number;
+  isOpen = true;
+  private readonly slots: Slots<WsSeat>;
+  private readonly maxBufferedBytes: number;
+  private handlers: WireHandlers | undefined;
+  private corkedBytes: number | undefined;
+  private wantsDrain = false;
+
+  constructor(webSocket: WebSocket, socket: Socket, options: WsWireOptions) {
+    this.webSocket = webSocket;
+    this.socket = socket;
+    this.remoteAddress = options.remoteAddress;
+    this.fanOut = options.fanOut;
+    this.slots = options.slots;
+    this.maxBufferedBytes = options.maxBufferedBytes;
+    this.index = options.slots.take(this);
+  }
+
+  get slot(): Slot {
+    return this;
+  }
+
+  attach(handlers: WireHandlers): void {
+    this.handlers = handlers;
+  }
+
+  buffered(): number {
+    return this.isOpen ? this.webSocket.bufferedAmount : 0;
+  }
+
+  send(message: string | Uint8Array): SendOutcome {
+    const { webSocket, socket } = this;
+    if (!this.isOpen || webSocket.readyState !== webSocket.OPEN) return 'closed';
+    if (webSocket.bufferedAmount > this.maxBufferedBytes) return 'refused';
+    webSocket.send(message, AS_TEXT, () => this.flushed());
+    if (this.corkedBytes !== undefined) {
+      this.corkedBytes += message.length;
+      if (this.corkedBytes > WRITE_BYTES) {
+        this.corkedBytes = 0;
+        socket.uncork();
+        socket.cork();
+      }
+    } else if (webSocket.bufferedAmount > 0) {
+      this.wantsDrain = true;
+      return 'queued';
+    }
+    return 'sent';
+  }
+
+  cork(task: () => void): void {
+    if (!this.isOpen || this.corkedBytes !== undefined) return task();
+    this.corkedBytes = 0;
+    this.socket.cork();
+    try {
+      task();
+    } finally {
+      this.corkedBytes = undefined;
+      this.socket.uncork();
+      if (this.webSocket.bufferedAmount > 0) this.wantsDrain = true;
+    }
+    return undefined;
+  }
+
+  close(code: number, reason: string): void {
+    if (!this.isOpen) return;
+    this.isOpen = false;
+    this.webSocket.close(code, closeReason(reason));
+  }
+
+  terminate(): void {
+    this.isOpen = false;
+    this.webSocket.terminate();
+  }
+
+  queued(): void {
+    this.wantsDrain = true;
+    // It is flushed behind what waits: a socket tells by itself only of having drained from above its mark.
+    this.socket.write(NOTHING, () => this.flushed());
+  }
+
+  received(data: RawData, isBinary: boolean): void {
+    if (!this.isOpen) return;
+    const bytes = Array.isArray(data) ? Buffer.concat(data) : Buffer.isBuffer(data) ? data : Buffer.from(data);
+    this.handlers?.message(isBinary ? undefined : bytes.toString('utf8'), bytes.length);
+  }
+
+  ended(code: number, reason: string): void {
+    this.isOpen = false;
+    this.handlers?.closed(code, reason);
+    // Whoever stood in a group has left it by now.
+    this.slots.give(this.index);
+  }
+
+  private flushed(): void {
+    if (!this.wantsDrain) return;
+    // What was queued behind it is still there: its own flush is told too.
+    this.wantsDrain = this.webSocket.bufferedAmount > 0;
+    if (this.isOpen) this.handlers?.drained();
+  }
+}
+
+function ignore(): void {}

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import { WebSocketServer } from 'ws';
+import { type WebSocket, WebSocketServer } from 'ws';
 import type { UpgradeDecision } from '../edge/wire.js';
 import { SessionRelayError } from '../errors.js';
 import { originOf, peerAddress, portTaken } from './address.js';
@@ -34,7 +34,7 @@ async function listen(given: ListenOptions, handlers: TransportHandlers): Promis
   const slots = createSlots<WsSeat>();
   const fanOut = createWsFanOut(slots);
   const sockets = new Set<Socket>();
-  const upgraded = new Set<{ readonly socket: Socket; readonly isClosing: () => boolean }>();
+  const upgraded = new Map<WebSocket, Socket>();
   const decided = new WeakMap<IncomingMessage, string>();
   const server = createServer({
     maxHeaderSize: MAX_HEADER_BYTES,
@@ -53,9 +53,12 @@ async function listen(given: ListenOptions, handlers: TransportHandlers): Promis
   const turns = createTurns();
   let accepting = true;
 
+  const forget = function (this: Socket): void {
+    sockets.delete(this);
+  };
   server.on('connection', (socket) => {
     sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
+    socket.once('close', forget);
   });
   server.on('request', (request, response) => {
     turns.take(request.socket, response, () => {
@@ -68,7 +71,7 @@ async function listen(given: ListenOptions, handlers: TransportHandlers): Promis
     if (socket.writableLength > 0) socket.destroy();
   });
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head) => {
-    socket.on('error', () => socket.destroy());
+    socket.on('error', destroy);
     if (!accepting) return refuseSocket(socket, NOT_ACCEPTING);
     if ((request.url ?? '/').split('?', 1)[0] !== options.path) return serveUpgradeElsewhere(request, socket);
     const remoteAddress = addressOf(request, options);
@@ -78,22 +81,31 @@ async function listen(given: ListenOptions, handlers: TransportHandlers): Promis
       (decision) => {
         if (!decision.accept) return refuseSocket(socket, { headers: {}, ...decision });
         if (socket.destroyed) return decision.abandoned();
-        let opened = false;
-        socket.once('close', () => {
-          if (!opened) decision.abandoned();
-        });
+        socket.once('close', decision.abandoned);
         if (decision.protocol !== undefined) decided.set(request, decision.protocol);
         webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-          opened = true;
-          const entry = { socket, isClosing: () => webSocket.readyState !== webSocket.OPEN };
-          upgraded.add(entry);
-          webSocket.once('close', () => upgraded.delete(entry));
-          attachWsWire(webSocket, socket, decision.open, { maxBufferedBytes, remoteAddress, slots, fanOut });
+          socket.off('close', decision.abandoned);
+          opened(webSocket, socket, remoteAddress, decision.open);
         });
       },
       () => refuseSocket(socket, FAULT),
     );
   });
+
+  // Apart, so that what listens to a socket for as long as it lives keeps nothing of its request.
+  const opened = (
+    webSocket: WebSocket,
+    socket: Socket,
+    remoteAddress: string,
+    open: Extract<UpgradeDecision, { readonly accept: true }>['open'],
+  ): void => {
+    upgraded.set(webSocket, socket);
+    webSocket.once('close', left);
+    attachWsWire(webSocket, socket, open, { maxBufferedBytes, remoteAddress, slots, fanOut });
+  };
+  const left = function (this: WebSocket): void {
+    upgraded.delete(this);
+  };
 
   /** A request that asks for an upgrade where there is none is a request like any other. */
   const serveUpgradeElsewhere = (request: IncomingMessage, socket: Socket): void => {
@@ -121,7 +133,7 @@ async function listen(given: ListenOptions, handlers: TransportHandlers): Promis
     close() {
       closed ??= (async () => {
         const free = stopAccepting();
-        for (const { socket, isClosing } of upgraded) if (!isClosing()) socket.destroy();
+        for (const [{ readyState, OPEN }, socket] of upgraded) if (readyState === OPEN) socket.destroy();
         server.closeAllConnections();
         const ending = setTimeout(() => {
           for (const socket of sockets) socket.destroy();
@@ -137,6 +149,10 @@ async function listen(given: ListenOptions, handlers: TransportHandlers): Promis
 
 function addressOf(request: IncomingMessage, { trustProxy }: ListenOptions): string {
   return peerAddress(request.socket.remoteAddress ?? '', request.headers['x-forwarded-for']?.toString(), trustProxy);
+}
+
+function destroy(this: Socket): void {
+  this.destroy();
 }
 
 async function listenOn(server: Server, host: string, port: number): Promise<number> {

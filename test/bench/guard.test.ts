@@ -1,7 +1,7 @@
 import type { WebSocket } from 'uWebSockets.js';
 import { getHeapStatistics } from 'node:v8';
 import { afterEach, expect, test, vi } from 'vitest';
-import { type Channels, createChannels, type Member } from '../../src/edge/channels.js';
+import { type Channels, createChannels, type Member, NO_PLACE } from '../../src/edge/channels.js';
 import type { Frame } from '../../src/edge/frames.js';
 import type { SessionEvent } from '../../src/model/event.js';
 import type { Grant } from '../../src/model/grant.js';
@@ -209,7 +209,7 @@ function heapOfTurn(members: number, eventsOfTurn: number): number {
     wire.attach({ message() {}, drained() {}, closed() {} });
     // It finds out that nothing waits.
     wire.buffered();
-    channels.join(group, { slot: wire.slot, deliver() {}, queued() {}, broken() {}, pulse() {} });
+    channels.join(group, { slot: wire.slot, place: NO_PLACE, deliver() {}, queued() {}, broken() {}, pulse() {} });
   }
   let offset = 0;
   let least = Number.POSITIVE_INFINITY;
@@ -249,6 +249,7 @@ function join(channels: Channels, channel: string, fields: Grant['fields'], memb
   for (let index = 0; index < members; index++) {
     const member: Member = {
       slot: undefined,
+      place: NO_PLACE,
       deliver: (frames) => void got.push(frames),
       queued() {},
       broken() {},

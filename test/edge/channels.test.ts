@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { createChannels, type Member } from '../../src/edge/channels.js';
+import { createChannels, type Member, NO_PLACE } from '../../src/edge/channels.js';
 import { createEdgeStats } from '../../src/edge/stats.js';
 import { bytesOnWire, type FanOut, type FanOutResult, type Slot } from '../../src/edge/wire.js';
 import type { Pulse, SessionEvent } from '../../src/model/event.js';
@@ -33,6 +33,7 @@ function listener(): Member & { readonly frames: string[]; readonly beats: strin
     frames,
     beats,
     slot: undefined,
+    place: NO_PLACE,
     queued() {},
     broken() {},
     deliver: (more) => void frames.push(...more.map(({ text }) => text)),

@@ -51,14 +51,11 @@ function setUp({ maxBufferedBytes = 1_000, stallMs = 30_000 } = {}) {
     closes.push(code);
     outbound.stop();
   };
-  const outbound = createOutbound({
+  const outbound = createOutbound(
     wire,
-    limits: { maxBufferedBytes, stallMs },
-    clock,
-    log: silentLog,
-    stats: createEdgeStats(),
-    close,
-  });
+    { limits: { maxBufferedBytes, stallMs }, clock, log: silentLog, stats: createEdgeStats() },
+    { left() {}, close },
+  );
   const read = (bytes: number): void => {
     state.buffered = Math.max(0, state.buffered - bytes);
     outbound.drained();

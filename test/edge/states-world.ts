@@ -220,11 +220,13 @@ export function createWorld() {
       states,
       outlet: {
         grant: () => grant,
-        send: write,
-        offer: (texts) => room > 0 && write(texts),
+        outbound: {
+          send: write,
+          offer: (texts) => room > 0 && write(texts),
+          isIdle: () => room > 0,
+          writable: () => (room > 0 ? Promise.resolve(true) : new Promise((tell) => waiting.push(tell))),
+        },
         stats: createEdgeStats(),
-        isIdle: () => room > 0,
-        writable: () => (room > 0 ? Promise.resolve(true) : new Promise((tell) => waiting.push(tell))),
         fail(thrown) {
           failures.push(thrown);
           subscription.end();

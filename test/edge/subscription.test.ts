@@ -71,28 +71,30 @@ function setUp({ cacheBytes }: { readonly cacheBytes?: number } = {}) {
   const outlet: Outlet = {
     stats: createEdgeStats(),
     grant: () => ({ identity: 'test', channels: ['>'], commands: [], fields: 'full' }),
-    send: take,
-    offer: (texts) => state.offers && take(texts),
-    spare: (text) => take([text]),
-    push(frames) {
-      const fitting = frames.slice(0, state.takes);
-      state.takes -= fitting.length;
-      take(fitting.map(({ text }) => text));
-      return fitting.length;
+    outbound: {
+      send: take,
+      offer: (texts) => state.offers && take(texts),
+      spare: (text) => take([text]),
+      push(frames) {
+        const fitting = frames.slice(0, state.takes);
+        state.takes -= fitting.length;
+        take(fitting.map(({ text }) => text));
+        return fitting.length;
+      },
+      queued() {},
+      pour(frames, from, first) {
+        if (state.takes === 0) return from;
+        take([first, ...frames.slice(from + 1)].map(({ text }) => text));
+        return frames.length;
+      },
+      hasRoom: () => state.room,
+      isLow: () => state.room,
+      isIdle: () => state.room,
+      writable: () => Promise.resolve(true),
+      drained() {},
+      stop() {},
     },
-    queued() {},
     slot: undefined,
-    pour(frames, from, first) {
-      if (state.takes === 0) return from;
-      take([first, ...frames.slice(from + 1)].map(({ text }) => text));
-      return frames.length;
-    },
-    hasRoom: () => state.room,
-    isLow: () => state.room,
-    isIdle: () => state.room,
-    writable: () => Promise.resolve(true),
-    drained() {},
-    stop() {},
     pump: createPump({
       stats: createEdgeStats(),
       rounds: replay.rounds,

@@ -2,7 +2,8 @@ import { NEVER } from 'rxjs';
 import type { Bus } from '../../src/bus/bus.js';
 import { type Authenticator, createAuthenticator } from '../../src/edge/auth.js';
 import { createConnection } from '../../src/edge/connection.js';
-import { DEFAULT_LIMITS, type Limits, STREAM_SHARE } from '../../src/edge/limits.js';
+import { createHeartbeats } from '../../src/edge/heartbeats.js';
+import { DEFAULT_LIMITS, HEARTBEAT_MS, type Limits, STREAM_SHARE } from '../../src/edge/limits.js';
 import { createReplay, type ReplayOptions } from '../../src/edge/replay.js';
 import { createStates } from '../../src/edge/states.js';
 import { createEdgeStats } from '../../src/edge/stats.js';
@@ -290,21 +291,23 @@ export async function createEdgeStage(
     },
     attach: (wire) => attach(wire),
   };
+  const terms = {
+    bus,
+    replay,
+    states,
+    heartbeats: createHeartbeats(clock, HEARTBEAT_MS),
+    authenticator,
+    limits,
+    clock,
+    log: silentLog,
+    stats: createEdgeStats(),
+    server: 'test',
+  };
   const attach = (wire: Wire): WireHandlers =>
-    createConnection({
+    createConnection(terms, {
       wire,
       grant: options.grant ?? { identity: 'test', channels: ['>'], commands: [], fields: 'full' },
-      bus,
-      replay,
-      states,
-      authenticator,
-      limits,
-      clock,
-      log: silentLog,
-      stats: createEdgeStats(),
-      server: 'test',
-      identified: () => undefined,
-      closed: () => undefined,
+      seat: { origin: { remoteAddress: '127.0.0.1', headers: {} }, identified: () => undefined, left: () => undefined },
     }).handlers;
   return stage;
 }
