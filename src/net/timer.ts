@@ -17,7 +17,7 @@ export const systemClock: Clock = {
 };
 
 class SystemTimer implements Timer {
-  private handle: NodeJS.Timeout;
+  private handle: ReturnType<typeof setTimeout>;
 
   constructor(task: () => void, delayMs: number) {
     this.handle = delayMs > MAX_TIMEOUT_MS ? this.piece(task, performance.now() + delayMs) : setTimeout(task, delayMs);
@@ -28,7 +28,7 @@ class SystemTimer implements Timer {
   }
 
   /** Part of a delay that is longer than Node keeps. */
-  private piece(task: () => void, due: number): NodeJS.Timeout {
+  private piece(task: () => void, due: number): ReturnType<typeof setTimeout> {
     const arm = (): void => {
       const left = due - performance.now();
       this.handle = left > MAX_TIMEOUT_MS ? this.piece(task, due) : setTimeout(task, Math.max(0, left));
