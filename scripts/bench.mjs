@@ -1,6 +1,6 @@
 // `npm run bench`: compiles the relay and the bench beside each other, then becomes the bench.
 import { spawnSync } from 'node:child_process';
-import { rmSync } from 'node:fs';
+import { rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -14,4 +14,6 @@ const { status, error } = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.benc
 });
 if (error !== undefined) throw error;
 if (status !== 0) process.exit(status ?? 1);
+// A thread's entry is looked for in the built package.
+symlinkSync('src', join(root, '.bench', 'dist'), 'dir');
 await import('../.bench/bench/main.js');

@@ -12,30 +12,16 @@ export const systemClock: Clock = {
   monotonic: () => performance.now(),
   setTimer(task, delayMs): Timer {
     if (Number.isNaN(delayMs)) throw new RangeError('a timer needs a delay in ms, not NaN');
-    return new SystemTimer(task, Math.max(0, delayMs));
-  },
-};
-
-class SystemTimer implements Timer {
-  private handle: ReturnType<typeof setTimeout>;
-
-  constructor(task: () => void, delayMs: number) {
-    this.handle = delayMs > MAX_TIMEOUT_MS ? this.piece(task, performance.now() + delayMs) : setTimeout(task, delayMs);
-  }
-
-  cancel(): void {
-    clearTimeout(this.handle);
-  }
-
-  /** Part of a delay that is longer than Node keeps. */
-  private piece(task: () => void, due: number): ReturnType<typeof setTimeout> {
+    const due = performance.now() + Math.max(0, delayMs);
+    let handle: ReturnType<typeof setTimeout>;
     const arm = (): void => {
       const left = due - performance.now();
-      this.handle = left > MAX_TIMEOUT_MS ? this.piece(task, due) : setTimeout(task, Math.max(0, left));
+      handle = left > MAX_TIMEOUT_MS ? setTimeout(arm, MAX_TIMEOUT_MS) : setTimeout(task, Math.max(0, left));
     };
-    return setTimeout(arm, MAX_TIMEOUT_MS);
-  }
-}
+    arm();
+    return { cancel: () => clearTimeout(handle) };
+  },
+};
 
 /** A deterministic generator (mulberry32): the same seed draws the same numbers. */
 export function seededRandom(seed: number): Random {
