@@ -60,9 +60,9 @@ interface SocketData {
   wire: UwsWire | undefined;
 }
 
-/** Where an upgrade finds the wire that it opened: `open` comes within `response.upgrade`. */
+/** Where an upgrade finds the socket that it opened: `open` comes within `response.upgrade`. */
 interface Opened {
-  wire: UwsWire | undefined;
+  socket: WebSocket<SocketData> | undefined;
 }
 
 /** uWebSockets.js. Rejects with `not_available` and the reason where its binary does not load. */
@@ -142,9 +142,25 @@ function serveApp(uws: Uws, given: ListenOptions, handlers: TransportHandlers): 
   const app = uws.App() as TemplatedApp & ChildApps;
   const slots = createSlots<WebSocket<unknown>>();
   const fanOut = createUwsFanOut({ slots, publish: (topic, message) => app.publish(topic, message, false, false) });
-  const opened: Opened = { wire: undefined };
+  const opened: Opened = { socket: undefined };
   let accepting = true;
   let lastEndAt = Number.NEGATIVE_INFINITY;
+
+  const open = (socket: WebSocket<SocketData> | undefined): void => {
+    // Not a byte more is asked for: see `upgrade`.
+    opened.socket = socket;
+  };
+  // Its first call asks for memory to compile it: that is this one.
+  open(undefined);
+  /** The wire of what an upgrade has just opened, unless it is closed already. */
+  const openedWire = (): UwsWire | undefined => {
+    const { socket } = opened;
+    opened.socket = undefined;
+    if (socket === undefined) return undefined;
+    const data = socket.getUserData();
+    data.wire = createUwsWire(socket, { maxBufferedBytes, remoteAddress: data.remoteAddress, slots, fanOut });
+    return data.wire;
+  };
 
   app.ws<SocketData>(options.path, {
     maxPayloadLength: Math.max(maxPayloadBytes + 1, MIN_NATIVE_PAYLOAD_BYTES),
@@ -156,14 +172,9 @@ function serveApp(uws: Uws, given: ListenOptions, handlers: TransportHandlers): 
     sendPingsAutomatically: true,
     upgrade(response, request, context) {
       if (!accepting) return refuse(response, NOT_ACCEPTING, true);
-      return upgrade(response, request, context, options, handlers, opened);
+      return upgrade(response, request, context, options, handlers, openedWire);
     },
-    open(socket) {
-      const data = socket.getUserData();
-      // No more than that: see `upgrade`.
-      data.wire = createUwsWire(socket, { maxBufferedBytes, remoteAddress: data.remoteAddress, slots, fanOut });
-      opened.wire = data.wire;
-    },
+    open,
     message(socket, bytes, isBinary) {
       const { wire } = socket.getUserData();
       if (bytes.byteLength > maxPayloadBytes) wire?.close(1009, `a message has at most ${maxPayloadBytes} bytes`);
@@ -174,6 +185,7 @@ function serveApp(uws: Uws, given: ListenOptions, handlers: TransportHandlers): 
     },
     close(socket, code, reason) {
       lastEndAt = performance.now();
+      if (opened.socket === socket) opened.socket = undefined;
       socket.getUserData().wire?.ended(code, Buffer.from(reason).toString('utf8'));
     },
   });
@@ -233,7 +245,7 @@ function upgrade(
   context: us_socket_context_t,
   options: ListenOptions,
   handlers: TransportHandlers,
-  opened: Opened,
+  openedWire: () => UwsWire | undefined,
 ): void {
   const { url, headers, remoteAddress } = headOf(response, request, options);
   const key = request.getHeader('sec-websocket-key');
@@ -253,10 +265,9 @@ function upgrade(
       const data: SocketData = { remoteAddress, wire: undefined };
       response.cork(() => response.upgrade(data, key, decision.protocol ?? '', extensions, context));
       // Behind the cork: at its end uWebSockets.js looks once more at what the HTTP response was, whose memory the
-      // upgrade has given back. Used for something else by then, it can say "close", and threads have closed most of
-      // their sockets by it (1006 behind `welcome`).
-      const { wire } = opened;
-      opened.wire = undefined;
+      // upgrade has given back. Used for something else by then, it can say "close": threads have closed all their
+      // sockets by it (1006 without a `welcome`, one process in four). So in between nothing asks for memory.
+      const wire = openedWire();
       if (wire === undefined) return decision.abandoned();
       return wire.cork(() => wire.attach(decision.open(wire)));
     },
