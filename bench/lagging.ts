@@ -5,7 +5,9 @@ import { openStand, type Stand } from './support/stand.js';
 
 /** What is said to make somebody lag: kernels take a few MB for one who does not read. */
 const PAD_BYTES = 30_000;
-const MOST_PADDED = 400;
+const MOST_PADDED = 600;
+/** Fewer bytes than one turn may bring to a subscriber who reads: those who do must not lag. */
+const PADDED_AT_ONCE = 3;
 /** A laggard reads so much now and then: less than is said, so that it is replayed all the time and never live. */
 const TRICKLE_BYTES = 2_048;
 const TRICKLE_EVERY_MS = 100;
@@ -71,13 +73,17 @@ export const lagging: Question = {
 async function makeLag(stand: Stand, from: number, laggards: number): Promise<void> {
   await stand.pad(PAD_BYTES);
   await stand.ask({ ask: 'pause', from });
-  for (let told = 0; told < MOST_PADDED; told += 10) {
-    await stand.ask({ ask: 'fire', events: 10 });
-    await new Promise<void>((resolve) => setTimeout(resolve, 100));
-    if (((await stand.counts()).lagging ?? 0) >= laggards) break;
+  let isLagging = false;
+  for (let told = 0; !isLagging && told < MOST_PADDED; told += PADDED_AT_ONCE) {
+    const { most } = await stand.status(from);
+    await stand.ask({ ask: 'fire', events: PADDED_AT_ONCE });
+    await calm(stand, from, most + PADDED_AT_ONCE);
+    isLagging = ((await stand.counts()).lagging ?? 0) >= laggards;
   }
   await stand.pad(0);
   await calm(stand, from);
+  const { lagging: left = 0 } = await stand.counts();
+  if (left !== laggards) throw new Error(`${left} lag instead of ${laggards} after ${MOST_PADDED} padded events`);
   await stand.ask({ ask: 'trickle', from, bytes: TRICKLE_BYTES, everyMs: TRICKLE_EVERY_MS });
 }
 
@@ -86,13 +92,13 @@ async function catchUp(stand: Stand, from: number): Promise<void> {
   await calm(stand);
 }
 
-/** Until all subscribers, or the first `below` of them, have got the same. */
-async function calm(stand: Stand, below?: number): Promise<void> {
+/** Until all subscribers, or the first `below` of them, have got the same, and no fewer than so many. */
+async function calm(stand: Stand, below?: number, events = 0): Promise<void> {
   const deadline = performance.now() + PATIENCE_MS;
   for (;;) {
     const { least, most } = await stand.status(below);
-    if (least === most) return;
+    if (least === most && least >= events) return;
     if (performance.now() > deadline) throw new Error(`some have ${least} events and others ${most}`);
-    await new Promise<void>((resolve) => setTimeout(resolve, 100));
+    await new Promise<void>((resolve) => setTimeout(resolve, 20));
   }
 }
