@@ -1,6 +1,6 @@
 import { DERIBIT_CHANNEL } from './support/channel.js';
-import { FAN_OUT_HEAD, fanOutRows } from './support/fan-out.js';
-import { type Question, withStands } from './support/question.js';
+import { FAN_OUT_HEAD, fanOutTable } from './support/fan-out.js';
+import type { Question } from './support/question.js';
 import { openStand } from './support/stand.js';
 
 const BASELINE = 'uWebSockets.js publish';
@@ -16,15 +16,11 @@ export const fanOut: Question = {
   asks: 'What does it cost to bring one event to many subscribers, beside uWebSockets.js with nothing around it?',
   async run({ quick }) {
     const sizes = quick ? [1, 20] : [1, 10, 100, 1_000, 10_000];
-    const rows: (readonly string[])[] = [];
-    for (const connections of sizes) {
-      const terms = quick ? { rounds: 1, forMs: 30 } : { rounds: 5, forMs: connections >= 10_000 ? 700 : 250 };
-      rows.push(
-        ...(await withStands(CONTESTANTS, (stands) =>
-          fanOutRows(stands, { connections, ...terms, baseline: BASELINE, isWarm: !quick }),
-        )),
-      );
-    }
+    const rows = await fanOutTable(CONTESTANTS, sizes, (connections) => ({
+      ...(quick ? { rounds: 1, forMs: 30 } : { rounds: 5, forMs: connections >= 10_000 ? 700 : 250 }),
+      baseline: BASELINE,
+      isWarm: !quick,
+    }));
     return {
       head: FAN_OUT_HEAD,
       rows,

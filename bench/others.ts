@@ -1,6 +1,6 @@
 import { DERIBIT_CHANNEL } from './support/channel.js';
-import { FAN_OUT_HEAD, fanOutRows } from './support/fan-out.js';
-import { type Question, withStands } from './support/question.js';
+import { FAN_OUT_HEAD, fanOutTable } from './support/fan-out.js';
+import type { Question } from './support/question.js';
 import { EXTERNALS, programOf } from './support/servers/external.js';
 import { openStand } from './support/stand.js';
 
@@ -16,21 +16,17 @@ export const others: Question = {
   name: 'others',
   asks: 'The same fan-out through other servers: what do they make of it?',
   async run({ quick }) {
-    const rows: (readonly string[])[] = [];
     const here = EXTERNALS.filter((name) => programOf(name) !== undefined);
     const missing = EXTERNALS.filter((name) => !here.includes(name));
     const contestants = [
       ...CONTESTANTS,
       ...here.map((name) => () => openStand({ name, terms: { kind: name, channel: DERIBIT_CHANNEL } })),
     ];
-    for (const connections of quick ? [5] : [1_000]) {
-      const terms = quick ? { rounds: 1, forMs: 30 } : { rounds: 5, forMs: 250 };
-      rows.push(
-        ...(await withStands(contestants, (stands) =>
-          fanOutRows(stands, { connections, ...terms, baseline: BASELINE, isWarm: !quick }),
-        )),
-      );
-    }
+    const rows = await fanOutTable(contestants, quick ? [5] : [1_000], () => ({
+      ...(quick ? { rounds: 1, forMs: 30 } : { rounds: 5, forMs: 250 }),
+      baseline: BASELINE,
+      isWarm: !quick,
+    }));
     return {
       head: FAN_OUT_HEAD,
       rows,

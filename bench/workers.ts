@@ -1,5 +1,5 @@
-import { FAN_OUT_HEAD, fanOutRows } from './support/fan-out.js';
-import { type Question, withStands } from './support/question.js';
+import { FAN_OUT_HEAD, fanOutTable } from './support/fan-out.js';
+import type { Question } from './support/question.js';
 import { openStand } from './support/stand.js';
 
 const BASELINE = 'relay, 1 thread';
@@ -12,15 +12,11 @@ export const workers: Question = {
   name: 'workers',
   asks: 'What do threads bring, and what do they cost, on this machine’s processors, which the load generator needs too?',
   async run({ quick }) {
-    const rows: (readonly string[])[] = [];
-    for (const connections of quick ? [20] : [10_000]) {
-      const terms = quick ? { rounds: 1, forMs: 30 } : { rounds: 3, forMs: 400 };
-      rows.push(
-        ...(await withStands(CONTESTANTS, (stands) =>
-          fanOutRows(stands, { connections, ...terms, baseline: BASELINE, isWarm: !quick }),
-        )),
-      );
-    }
+    const rows = await fanOutTable(CONTESTANTS, quick ? [20] : [10_000], () => ({
+      ...(quick ? { rounds: 1, forMs: 30 } : { rounds: 3, forMs: 400 }),
+      baseline: BASELINE,
+      isWarm: !quick,
+    }));
     return {
       head: FAN_OUT_HEAD,
       rows,

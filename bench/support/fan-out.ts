@@ -1,5 +1,6 @@
 import { interleave, ratios } from './interleave.js';
 import { spread } from './numbers.js';
+import { withStands } from './question.js';
 import type { Measured, Stand } from './stand.js';
 
 /** How events follow each other. */
@@ -48,11 +49,22 @@ export async function warmUp(stand: Stand): Promise<void> {
   }
 }
 
-/** The rows of one number of subscribers: every contestant in turn, at each pace, `rounds` times. */
-export async function fanOutRows(
-  stands: readonly Stand[],
-  terms: FanOutTerms,
+/** The rows of several numbers of subscribers, each with stands of its own. */
+export async function fanOutTable(
+  contestants: readonly (() => Promise<Stand>)[],
+  sizes: readonly number[],
+  termsOf: (connections: number) => Omit<FanOutTerms, 'connections'>,
 ): Promise<readonly (readonly string[])[]> {
+  const rows: (readonly string[])[] = [];
+  for (const connections of sizes)
+    rows.push(
+      ...(await withStands(contestants, (stands) => fanOutRows(stands, { connections, ...termsOf(connections) }))),
+    );
+  return rows;
+}
+
+/** The rows of one number of subscribers: every contestant in turn, at each pace, `rounds` times. */
+async function fanOutRows(stands: readonly Stand[], terms: FanOutTerms): Promise<readonly (readonly string[])[]> {
   const { connections, rounds, forMs, isWarm } = terms;
   for (const stand of stands) {
     await stand.gather({ connections });

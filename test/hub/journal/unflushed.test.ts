@@ -21,15 +21,14 @@ test('commits that wait for the disk leave one of the threads to others, and are
   expect([1, 2, 3, 4, 12, 17, 1_024].map(unflushedFor)).toEqual([1, 1, 2, 3, 11, 16, 16]);
 });
 
+/** Three commits may wait for it. */
+function committerOn({ file }: ReturnType<typeof hangingDisk>) {
+  return createCommitter({ file, path: '/journal', sync: 'interval', maxUnflushed: 3, log: silentLog });
+}
+
 test('a disk that does not answer holds up no commit before the last thread that may wait for it', async () => {
   const disk = hangingDisk();
-  const committer = createCommitter({
-    file: disk.file,
-    path: '/journal',
-    sync: 'interval',
-    maxUnflushed: 3,
-    log: silentLog,
-  });
+  const committer = committerOn(disk);
   for (const head of ['1', '2', '3']) await commit(committer, head);
   expect(disk.head()).toBe('3');
 
@@ -49,13 +48,7 @@ test('a disk that does not answer holds up no commit before the last thread that
 
 test('a commit that failed is not waited for, and the next one is found as before', async () => {
   const disk = hangingDisk();
-  const committer = createCommitter({
-    file: disk.file,
-    path: '/journal',
-    sync: 'interval',
-    maxUnflushed: 3,
-    log: silentLog,
-  });
+  const committer = committerOn(disk);
   await commit(committer, '1');
   disk.refuse();
   await expect(commit(committer, '2')).rejects.toMatchObject({ code: 'journal_failed' });
