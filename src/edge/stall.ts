@@ -2,9 +2,7 @@ import type { Clock, Timer } from '../net/clock.js';
 
 /** Watches that what waits in a socket goes down, however slowly: any byte that left is progress. */
 export interface StallWatch {
-  /** So many bytes wait: before something is sent, and when the socket says that it drained. */
-  look(buffered: number): void;
-  /** So many bytes wait after so many more were handed over. What left meanwhile is progress too. */
+  /** So many bytes wait, after so many more, or none, were handed over. What left meanwhile is progress too. */
   sent(buffered: number, bytes: number): void;
   stop(): void;
 }
@@ -30,7 +28,7 @@ export function createStallWatch({ clock, stallMs, buffered, stalled }: StallOpt
   };
   const arm = (inMs: number): void => {
     timer = clock.setTimer(() => {
-      look(buffered());
+      sent(buffered(), 0);
       if (level === 0 || stopped) return;
       const leftMs = progressAt + stallMs - clock.monotonic();
       if (leftMs > 0) arm(leftMs);
@@ -40,7 +38,6 @@ export function createStallWatch({ clock, stallMs, buffered, stalled }: StallOpt
       }
     }, inMs);
   };
-  const look = (now: number): void => sent(now, 0);
   const sent = (now: number, bytes: number): void => {
     if (stopped) return;
     if (now === 0) {
@@ -53,5 +50,5 @@ export function createStallWatch({ clock, stallMs, buffered, stalled }: StallOpt
     level = now;
     if (timer === undefined) arm(stallMs);
   };
-  return { look, sent, stop };
+  return { sent, stop };
 }
